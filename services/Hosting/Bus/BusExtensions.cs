@@ -1,0 +1,204 @@
+using MassTransit;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using RabbitMQ.Client;
+
+namespace PartnerPulse.Hosting.Bus;
+
+/// <summary>How messages travel.</summary>
+public sealed class BusOptions
+{
+    /// <summary><c>mediator</c>: within the process; a publish completes when the consumers have. <c>rabbitmq</c>: over the broker.</summary>
+    public string Transport { get; set; } = "mediator";
+
+    /// <summary>Address of the broker, <c>amqp://user:password@host:port/vhost</c>. Contradicts <c>mediator</c>.</summary>
+    public string? RabbitMq { get; set; }
+
+    internal IEnumerable<string> Faults()
+    {
+        switch (Transport)
+        {
+            case "mediator":
+                if (!string.IsNullOrEmpty(RabbitMq))
+                {
+                    yield return "Bus:RabbitMq is set but Bus:Transport is 'mediator'.";
+                }
+
+                break;
+            case "rabbitmq":
+                if (!Uri.TryCreate(RabbitMq, UriKind.Absolute, out var uri) || uri.Scheme is not ("amqp" or "amqps"))
+                {
+                    yield return "Bus:RabbitMq must be an address 'amqp://user:password@host:port/' where Bus:Transport is 'rabbitmq'.";
+                }
+
+                break;
+            default:
+                yield return $"Bus:Transport is '{Transport}'; it must be 'mediator' or 'rabbitmq'.";
+                break;
+        }
+    }
+}
+
+/// <summary>One queue of the system: which messages it takes. Every service declares all of them before it publishes.</summary>
+/// <param name="Name">Queue and its exchange.</param>
+/// <param name="Message">Type of message.</param>
+public sealed record Queue(string Name, Type Message);
+
+/// <summary>
+/// The queues of PartnerPulse. They are declared by whoever starts first: an event that is published while its consumer was
+/// never up waits there instead of being dropped.
+/// </summary>
+public static class Topology
+{
+    public static IReadOnlyList<Queue> Queues { get; } =
+    [
+        Of<ClicksRecorded>("attribution-click-recorded"),
+        Of<ConversionRecorded>("attribution-conversion-recorded"),
+        Of<ConversionAdjusted>("attribution-conversion-adjusted"),
+        Of<PartnerEnrolled>("attribution-partner-enrolled"),
+        Of<PartnerSuspended>("attribution-partner-suspended"),
+        Of<PartnerReinstated>("attribution-partner-reinstated"),
+        Of<LinkPublished>("attribution-link-published"),
+        Of<LinkRetired>("attribution-link-retired"),
+    ];
+
+    private static Queue Of<T>(string name) => new(name, typeof(T));
+}
+
+/// <summary>Wiring of logs, relays and consumers.</summary>
+public static class BusExtensions
+{
+    /// <summary>Adds the log of a service under its schema as key: <c>[FromKeyedServices("conversions")] EventLog</c>.</summary>
+    public static void AddEventLog(this IHostApplicationBuilder builder, string schema)
+    {
+        builder.Services.AddKeyedSingleton(schema, (provider, _) => new EventLog(provider.GetRequiredService<Npgsql.NpgsqlDataSource>(), schema));
+        builder.Services.AddHostedService(provider => ActivatorUtilities.CreateInstance<OpenLog>(
+            provider, provider.GetRequiredKeyedService<EventLog>(schema)));
+    }
+
+    /// <summary>Hands on what the service's log takes in.</summary>
+    /// <param name="builder">The host.</param>
+    /// <param name="schema">The log's schema, see <see cref="AddEventLog"/>.</param>
+    /// <param name="handsOn">Names of the events that concern others; all where absent.</param>
+    public static void AddRelayToBus(this IHostApplicationBuilder builder, string schema, IReadOnlySet<string>? handsOn = null) =>
+        builder.AddRelayToBus(provider => new EventLogTail(provider.GetRequiredKeyedService<EventLog>(schema), handsOn), schema);
+
+    /// <summary>Hands on what a log of another kind takes in.</summary>
+    public static void AddRelayToBus(this IHostApplicationBuilder builder, Func<IServiceProvider, ITailedLog> log, string key)
+    {
+        builder.Services.AddKeyedSingleton<ITailedLog>($"relay:{key}", (provider, _) => log(provider));
+        builder.Services.AddSingleton<IHostedService>(provider => new Relay(
+            provider.GetRequiredKeyedService<ITailedLog>($"relay:{key}"),
+            provider.GetRequiredService<IPublishEndpoint>(),
+            provider.GetRequiredService<ILogger<Relay>>()));
+    }
+
+    /// <summary>
+    /// Adds a consumer. On RabbitMQ it takes from the queue of <see cref="Topology"/> with its message type, or, where
+    /// <paramref name="privateQueue"/> is given, from a queue of its own that goes with the process.
+    /// </summary>
+    public static void AddConsumer<TConsumer, TMessage>(this IHostApplicationBuilder builder, string? privateQueue = null)
+        where TConsumer : class, IConsumer<TMessage>
+        where TMessage : class =>
+        Consumers(builder).Add(new ConsumerRegistration(typeof(TConsumer), typeof(TMessage), privateQueue));
+
+    /// <summary>Connects what was registered. Call it once, after all services of the host.</summary>
+    /// <exception cref="OptionsValidationException">The options contradict each other.</exception>
+    public static void AddBus(this IHostApplicationBuilder builder)
+    {
+        var options = builder.Configuration.GetSection("Bus").Get<BusOptions>() ?? new BusOptions();
+        var faults = options.Faults().ToArray();
+        if (faults.Length > 0)
+        {
+            throw new OptionsValidationException("Bus", typeof(BusOptions), faults);
+        }
+
+        var consumers = Consumers(builder);
+        if (options.Transport == "mediator")
+        {
+            builder.Services.AddMediator(mediator =>
+            {
+                foreach (var consumer in consumers)
+                {
+                    mediator.AddConsumer(consumer.Consumer);
+                }
+            });
+            builder.Services.AddSingleton<IPublishEndpoint>(provider => provider.GetRequiredService<MassTransit.Mediator.IMediator>());
+            return;
+        }
+
+        builder.Services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = false);
+        builder.Services.AddMassTransit(bus =>
+        {
+            bus.DisableUsageTelemetry();
+            foreach (var consumer in consumers)
+            {
+                bus.AddConsumer(consumer.Consumer);
+            }
+
+            bus.UsingRabbitMq((context, rabbit) => Configure(rabbit, context, new Uri(options.RabbitMq!), consumers));
+        });
+        builder.Services.AddSingleton<IPublishEndpoint>(provider => provider.GetRequiredService<IBus>());
+    }
+
+    private static void Configure(
+        IRabbitMqBusFactoryConfigurator rabbit, IBusRegistrationContext context, Uri address, IReadOnlyList<ConsumerRegistration> consumers)
+    {
+        rabbit.Host(address);
+        rabbit.ConfigureJsonSerializerOptions(json =>
+        {
+            json.TypeInfoResolverChain.Insert(0, ContractsJson.Default);
+            return json;
+        });
+        rabbit.DeployPublishTopology = true;
+        foreach (var queue in Topology.Queues)
+        {
+            rabbit.Publish(queue.Message, publish =>
+                ((IRabbitMqMessagePublishTopologyConfigurator)publish).BindQueue(queue.Name, queue.Name, bind => bind.SetQueueArgument("x-queue-type", "quorum")));
+        }
+
+        foreach (var consumer in consumers)
+        {
+            if (consumer.PrivateQueue is { } name)
+            {
+                rabbit.ReceiveEndpoint(new TemporaryEndpointDefinition(name), endpoint => endpoint.ConfigureConsumer(context, consumer.Consumer));
+                continue;
+            }
+
+            var queue = Topology.Queues.Single(q => q.Message == consumer.Message).Name;
+            rabbit.ReceiveEndpoint(queue, endpoint =>
+            {
+                endpoint.SetQuorumQueue();
+                endpoint.PrefetchCount = 64;
+
+                // A database that is away is waited for, however long; a message that can never be appended goes to
+                // {queue}_error with its reason at once.
+                endpoint.UseMessageRetry(retry =>
+                {
+                    retry.Handle<Npgsql.NpgsqlException>(e => e.IsTransient || e is not Npgsql.PostgresException);
+                    retry.Handle<TimeoutException>();
+                    retry.Exponential(int.MaxValue, TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(200));
+                });
+                endpoint.ConfigureConsumer(context, consumer.Consumer);
+            });
+        }
+    }
+
+    private static List<ConsumerRegistration> Consumers(IHostApplicationBuilder builder)
+    {
+        const string Key = "PartnerPulse.Consumers";
+        if (!builder.Properties.TryGetValue(Key, out var consumers))
+        {
+            builder.Properties[Key] = consumers = new List<ConsumerRegistration>();
+        }
+
+        return (List<ConsumerRegistration>)consumers;
+    }
+
+    private sealed record ConsumerRegistration(Type Consumer, Type Message, string? PrivateQueue);
+}

@@ -1,0 +1,113 @@
+using System.Diagnostics;
+using MassTransit;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using PartnerPulse.Contracts;
+using Polly;
+using Polly.Retry;
+
+namespace PartnerPulse.Hosting.Bus;
+
+/// <summary>
+/// The arrow of the whole system: reads a log after its checkpoint, hands on, waits until the bus has confirmed, and only then
+/// moves the checkpoint. Killed in between it hands on again; receivers append by event id, so the effect is once.
+/// </summary>
+internal sealed class Relay(ITailedLog log, IPublishEndpoint bus, ILogger<Relay> logger) : BackgroundService
+{
+    /// <summary>Events in flight between two checkpoints, at most.</summary>
+    public const int PageSize = 4_000;
+
+    // A log can also be appended to by another process, which wakes nobody here.
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
+
+    private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
+        .AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = new PredicateBuilder().Handle<Exception>(e => e is not OperationCanceledException),
+            MaxRetryAttempts = int.MaxValue,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = TimeSpan.FromMilliseconds(200),
+            MaxDelay = TimeSpan.FromSeconds(5),
+            OnRetry = args =>
+            {
+                RelayMetrics.Retries.Add(1, new KeyValuePair<string, object?>("origin", log.Origin));
+                logger.RelayRetries(log.Origin, args.AttemptNumber + 1, args.Outcome.Exception!);
+                return default;
+            },
+        })
+        .AddTimeout(TimeSpan.FromSeconds(60))
+        .Build();
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var position = await _pipeline.ExecuteAsync(log.CheckpointAsync, stoppingToken);
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var next = log.NextAppend;
+            var from = position;
+            position = await _pipeline.ExecuteAsync(cancellation => HandOnAsync(from, cancellation), stoppingToken);
+            if (position == from)
+            {
+                await Task.WhenAny(next, Task.Delay(s_poll, stoppingToken));
+            }
+        }
+    }
+
+    private async ValueTask<long> HandOnAsync(long position, CancellationToken cancellationToken)
+    {
+        var page = await log.ReadAsync(position, PageSize, cancellationToken);
+        if (page.To == position)
+        {
+            return position;
+        }
+
+        using var activity = Diagnostics.Source.StartActivity("relay", ActivityKind.Producer);
+        activity?.SetTag("pulse.origin", log.Origin);
+        activity?.SetTag("pulse.events", page.Events.Count);
+        await Task.WhenAll(Messages(page, position).Select(message => PublishAsync(message, cancellationToken)));
+        await log.SaveCheckpointAsync(page.To, cancellationToken);
+        RelayMetrics.Events.Add(page.Events.Count, new KeyValuePair<string, object?>("origin", log.Origin));
+        return page.To;
+    }
+
+    /// <summary>Cuts the page into messages whose intervals lie end to end from <paramref name="after"/> to the page's end.</summary>
+    private IEnumerable<(object Message, Guid Id, Handover Handover)> Messages(TailPage page, long after)
+    {
+        for (var i = 0; i < page.Events.Count;)
+        {
+            var first = i;
+            object message;
+            if (page.Events[i].Event is ClickRecorded)
+            {
+                var clicks = new List<ClickRecorded>();
+                for (; i < page.Events.Count && clicks.Count < ClicksRecorded.MaxClicks && page.Events[i].Event is ClickRecorded click; i++)
+                {
+                    clicks.Add(click);
+                }
+
+                message = new ClicksRecorded { Clicks = clicks };
+            }
+            else
+            {
+                message = page.Events[i++].Event;
+            }
+
+            var to = i < page.Events.Count ? page.Events[i - 1].Position : page.To;
+            yield return (message, page.Events[first].Event.EventId, new Handover(log.Origin, after, to));
+            after = to;
+        }
+    }
+
+    private Task PublishAsync((object Message, Guid Id, Handover Handover) message, CancellationToken cancellationToken) =>
+        bus.Publish(
+            message.Message,
+            message.Message.GetType(),
+            Pipe.Execute<PublishContext>(context =>
+            {
+                context.MessageId = message.Id;
+                context.Durable = true;
+                message.Handover.Write(context.Headers);
+            }),
+            cancellationToken);
+}

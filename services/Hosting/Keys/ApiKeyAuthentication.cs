@@ -1,0 +1,104 @@
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Hosting.Problems;
+
+namespace PartnerPulse.Hosting.Keys;
+
+/// <summary>The key in <c>Authorization: Bearer</c>.</summary>
+internal sealed class ApiKeyAuthentication(
+    IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, ApiKeys keys)
+    : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
+{
+    public const string SchemeName = "ApiKey";
+
+    protected override Task<AuthenticateResult> HandleAuthenticateAsync()
+    {
+        const string Bearer = "Bearer ";
+        var header = Request.Headers.Authorization.ToString();
+        if (!header.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        {
+            return Task.FromResult(AuthenticateResult.NoResult());
+        }
+
+        if (keys.Find(header[Bearer.Length..].Trim()) is not { } key)
+        {
+            return Task.FromResult(AuthenticateResult.Fail("The API key is not known."));
+        }
+
+        Context.Features.Set(key);
+        var identity = new ClaimsIdentity([new Claim(ClaimTypes.Name, key.Name)], SchemeName);
+        return Task.FromResult(AuthenticateResult.Success(new AuthenticationTicket(new ClaimsPrincipal(identity), SchemeName)));
+    }
+
+    protected override Task HandleChallengeAsync(AuthenticationProperties properties)
+    {
+        Response.Headers.WWWAuthenticate = "Bearer";
+        return Problem.Of(StatusCodes.Status401Unauthorized, "No valid API key", new FieldFault("Authorization",
+            Request.Headers.Authorization.Count == 0 ? "is missing; send 'Authorization: Bearer <key>'" : "is not the key of anyone")).ExecuteAsync(Context);
+    }
+
+    protected override Task HandleForbiddenAsync(AuthenticationProperties properties)
+    {
+        var scope = Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>()?.Scope;
+        return Problem.Of(StatusCodes.Status403Forbidden, "The API key may not do this",
+            new FieldFault("Authorization", $"needs the scope '{scope}'")).ExecuteAsync(Context);
+    }
+}
+
+internal sealed record RequiredScope(string Scope) : IAuthorizationRequirement;
+
+internal sealed class ScopeHandler : AuthorizationHandler<RequiredScope>
+{
+    protected override Task HandleRequirementAsync(AuthorizationHandlerContext context, RequiredScope requirement)
+    {
+        if (context.Resource is HttpContext http && http.Features.Get<ApiKey>() is { } key && key.May(requirement.Scope))
+        {
+            context.Succeed(requirement);
+        }
+
+        return Task.CompletedTask;
+    }
+}
+
+/// <summary>Authorisation of endpoints by the scopes of API keys.</summary>
+public static class ApiKeyExtensions
+{
+    /// <summary>Only keys with this scope (or <c>admin</c>) may call the endpoint: 401 without a key, 403 with another's.</summary>
+    public static TBuilder RequireScope<TBuilder>(this TBuilder endpoint, string scope)
+        where TBuilder : IEndpointConventionBuilder
+    {
+        if (!Scope.IsKnown(scope))
+        {
+            throw new ArgumentException($"'{scope}' is not a scope.", nameof(scope));
+        }
+
+        var requirement = new RequiredScope(scope);
+        endpoint.WithMetadata(requirement);
+        return endpoint.RequireAuthorization(new AuthorizationPolicyBuilder(ApiKeyAuthentication.SchemeName).AddRequirements(requirement).Build());
+    }
+
+    /// <summary>The key of an authorised request.</summary>
+    /// <exception cref="InvalidOperationException">The endpoint does not require a scope.</exception>
+    public static ApiKey ApiKey(this HttpContext context) =>
+        context.Features.Get<ApiKey>() ?? throw new InvalidOperationException("The endpoint does not call RequireScope.");
+
+    internal static void AddApiKeys(this IServiceCollection services)
+    {
+        services.AddOptions<KeysOptions>().BindConfiguration("Keys")
+            .Validate(options => File.Exists(options.File), "Keys:File names no existing file.")
+            .ValidateOnStart();
+        services.AddSingleton(provider => new ApiKeys(
+            provider.GetRequiredService<IOptions<KeysOptions>>().Value.File, provider.GetRequiredService<TimeProvider>()));
+        services.AddAuthentication(ApiKeyAuthentication.SchemeName)
+            .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, configureOptions: null);
+        services.AddAuthorization();
+        services.AddSingleton<IAuthorizationHandler, ScopeHandler>();
+    }
+}

@@ -1,0 +1,15 @@
+using Microsoft.Extensions.Logging;
+
+namespace PartnerPulse.Hosting;
+
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Warning, "Relay of {Origin} tries again (attempt {Attempt})")]
+    public static partial void RelayRetries(this ILogger logger, string origin, int attempt, Exception exception);
+
+    [LoggerMessage(2, LogLevel.Warning, "The log {Schema} cannot be opened yet (attempt {Attempt})")]
+    public static partial void LogNotOpenYet(this ILogger logger, string schema, int attempt, Exception exception);
+
+    [LoggerMessage(3, LogLevel.Warning, "Status of {Peer} cannot be read")]
+    public static partial void PeerNotReached(this ILogger logger, string peer, Exception exception);
+}
