@@ -1,12 +1,14 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 
 namespace PartnerPulse.Hosting.Problems;
 
 /// <summary>Reading of JSON with faults that name the field.</summary>
-public static class RequestBody
+public static partial class RequestBody
 {
     /// <summary>The body as JSON, or what is wrong with it.</summary>
     public static async ValueTask<(T? Value, FieldFault? Fault)> ReadJsonAsync<T>(
@@ -39,12 +41,50 @@ public static class RequestBody
 
     private static FieldFault Fault(JsonException e)
     {
+        if (e is FieldFormatException)
+        {
+            return new FieldFault(e.Path is { Length: > 2 } at ? at[2..] : "body", e.Message);
+        }
+
         var path = e.Path is null or "$" ? "body" : e.Path.StartsWith("$.", StringComparison.Ordinal) ? e.Path[2..] : e.Path[1..];
         var reason = e.InnerException?.Message ?? e.Message;
         var end = reason.IndexOf(" Path: ", StringComparison.Ordinal);
         reason = end >= 0 ? reason[..end] : reason;
+        if (UnknownMember().Match(reason) is { Success: true } unknown)
+        {
+            return new FieldFault(path == "body" ? unknown.Groups["name"].Value : path, "is not a field that is known here");
+        }
+
         return new FieldFault(path, reason.Contains("could not be converted", StringComparison.Ordinal) ? "is not of the right type" : $"is not valid JSON: {reason}");
     }
+
+    [GeneratedRegex("^The JSON property '(?<name>[^']*)' could not be mapped", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex UnknownMember();
+}
+
+/// <summary>A value of JSON that is not what its field takes; the message completes the sentence that begins with the field.</summary>
+internal sealed class FieldFormatException(string reason) : JsonException(reason);
+
+/// <summary>
+/// A time with its offset. Without one the framework would take the clock of this machine, and the same order would happen at
+/// another time on another server.
+/// </summary>
+public sealed class TimeWithOffset : JsonConverter<DateTimeOffset>
+{
+    public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.String
+            && reader.TryGetDateTimeOffset(out var time)
+            && reader.TryGetDateTime(out var plain)
+            && plain.Kind != DateTimeKind.Unspecified)
+        {
+            return time;
+        }
+
+        throw new FieldFormatException("is not a time with its offset such as \"2026-11-22T08:30:00+01:00\"");
+    }
+
+    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options) => writer.WriteStringValue(value);
 }
 
 /// <summary>Turns what Kestrel refuses into problem details, and anything unforeseen into a 500 that tells nothing.</summary>
