@@ -235,7 +235,7 @@ internal sealed class Generations(string schema)
         NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, Decision[] decisions, CancellationToken cancellationToken)
     {
         await using var writer = await connection.BeginBinaryImportAsync(
-            $"copy {schema}.decisions (generation, conversion_id, occurred_at, currency, original_minor, net_minor, credited, reason, test) from stdin (format binary)",
+            $"copy {schema}.decisions (generation, conversion_id, source, order_id, occurred_at, currency, original_minor, net_minor, credited, reason, test) from stdin (format binary)",
             cancellationToken);
         for (var i = 0; i < decisions.Length; i++)
         {
@@ -243,6 +243,8 @@ internal sealed class Generations(string schema)
             await writer.StartRowAsync(cancellationToken);
             await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
             await writer.WriteAsync(decision.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(conversion.Source, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(conversion.OrderId, NpgsqlDbType.Varchar, cancellationToken);
             await writer.WriteAsync(conversion.OccurredAt, NpgsqlDbType.TimestampTz, cancellationToken);
             await writer.WriteAsync(decision.Currency, NpgsqlDbType.Varchar, cancellationToken);
             await writer.WriteAsync(decision.OriginalMinor, NpgsqlDbType.Bigint, cancellationToken);

@@ -361,7 +361,7 @@ internal sealed class Journeys(string schema, ILogger logger)
 
         public ClickRecorded? ById(Guid id) => _byId.GetValueOrDefault(id);
 
-        public IEnumerable<ClickRecorded> OfStream(Guid stream) => _byStream.GetValueOrDefault(stream, []);
+        public List<ClickRecorded> OfStream(Guid stream) => _byStream.GetValueOrDefault(stream, []);
     }
 }
 

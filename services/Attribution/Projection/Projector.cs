@@ -10,6 +10,7 @@ using PartnerPulse.Hosting;
 using Polly;
 using Polly.Retry;
 using static PartnerPulse.Attribution.Projection.Db;
+using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.Attribution.Projection;
 
@@ -20,6 +21,9 @@ namespace PartnerPulse.Attribution.Projection;
 internal sealed class Projector : BackgroundService
 {
     public const string Checkpoint = "projector";
+
+    /// <summary>The checkpoint that asks for a rebuild.</summary>
+    public const long RebuildRequested = -1;
 
     /// <summary>Up to here revisions have been told; a rebuild does not tell them again.</summary>
     private const string Told = "credits-revised";
@@ -84,11 +88,17 @@ internal sealed class Projector : BackgroundService
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
         await LeadAsync(connection, cancellationToken);
+        await RebuildAsync(connection, cancellationToken);
+    }
+
+    private async Task RebuildAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var s = _log.Schema;
         await connection.Sql(
             $"truncate {s}.conversions, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
+        await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
         var target = await LastPositionAsync(connection, cancellationToken);
         _logger.Rebuilding(target);
         var promoted = new List<IEvent>();
@@ -161,7 +171,14 @@ internal sealed class Projector : BackgroundService
     private async Task<bool> ProjectPageAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        var position = await _log.CheckpointAsync(connection, Checkpoint, cancellationToken);
+        var position = await LockCheckpointAsync(connection, cancellationToken);
+        if (position == RebuildRequested)
+        {
+            await transaction.RollbackAsync(cancellationToken);
+            await RebuildAsync(connection, cancellationToken);
+            return true;
+        }
+
         var page = await LogPage.ReadAsync(connection, _log.Schema, position, long.MaxValue, PageSize, clicks: true, _logger, cancellationToken);
         if (page.Count == 0)
         {
@@ -334,6 +351,14 @@ internal sealed class Projector : BackgroundService
                  """,
                 P(fact.EventId), P(standing.PartnerId), P(fact.OccurredAt), P(standing.Suspended)).RunAsync(cancellationToken);
         }
+    }
+
+    /// <summary>Locked, so that a request for a rebuild is not overwritten by the page in work.</summary>
+    private async Task<long> LockCheckpointAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql(
+            $"select last_seq_id from {_log.Schema}.mt_event_progression where name = $1 for update", P(Checkpoint));
+        return await command.ExecuteScalarAsync(cancellationToken) as long? ?? 0;
     }
 
     private async Task<long> LastPositionAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

@@ -91,6 +91,8 @@ create table if not exists {schema}.generations (
 create table if not exists {schema}.decisions (
     generation     int         not null,
     conversion_id  uuid        not null,
+    source         varchar     not null,
+    order_id       varchar     not null,
     occurred_at    timestamptz not null,
     currency       varchar     not null,
     original_minor bigint      not null,
