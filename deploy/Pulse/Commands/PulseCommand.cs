@@ -24,6 +24,7 @@ internal static class PulseCommand
             BenchCommand.Build(),
             ServeCommand.Build(),
             GatewayCommand.Build(),
+            ServersCommand.Build(),
         };
         Examples.Of(root,
             "./pulse up                       start everything on http://localhost:8080",

@@ -42,8 +42,8 @@ internal static class TestCommand
             environment[RequireServers] = "1";
         }
 
-        await ForgetDeadRunsAsync(root, cancellation);
-        var folder = Path.Combine(root, ".pulse", $"test-{Environment.ProcessId}");
+        await PrivateServers.RemoveDeadAsync(root);
+        var folder = PrivateServers.Folder(root, Environment.ProcessId);
         var total = new TestCounts();
         var broken = new List<string>();
         try
@@ -100,7 +100,7 @@ internal static class TestCommand
     {
         try
         {
-            return await PrivateServers.StartAsync(folder, Terminal.Say(json: false), cancellation);
+            return await PrivateServers.StartAsync(folder, Servers.Both, Terminal.Say(json: false), cancellation);
         }
         catch (ProvisioningException fault)
         {
@@ -155,26 +155,6 @@ internal static class TestCommand
         }
 
         return run.ExitCode;
-    }
-
-    /// <summary>A run that was killed leaves its servers; the next one ends them.</summary>
-    private static async Task ForgetDeadRunsAsync(string root, CancellationToken cancellation)
-    {
-        var pulse = Path.Combine(root, ".pulse");
-        if (!Directory.Exists(pulse))
-        {
-            return;
-        }
-
-        foreach (var folder in Directory.GetDirectories(pulse, "test-*"))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            var owner = int.Parse(Path.GetFileName(folder)["test-".Length..], System.Globalization.CultureInfo.InvariantCulture);
-            if (ProcessIdentity.Of(owner) is null)
-            {
-                await PrivateServers.RemoveDeadAsync(folder);
-            }
-        }
     }
 
     private static void RemoveFolder(string folder)
