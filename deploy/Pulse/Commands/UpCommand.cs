@@ -126,7 +126,7 @@ internal static class UpCommand
                 }
 
                 Change(now => now with { Ready = true });
-                Welcome(wanted, keys.Admin);
+                Welcome(wanted, keys.Admin, detached: false);
                 while (true)
                 {
                     await Task.Delay(TimeSpan.FromSeconds(10), cancellation);
@@ -152,7 +152,7 @@ internal static class UpCommand
         await server.StartAsync(supervisor, cancellation);
     }
 
-    private static void Welcome(Wanted wanted, string adminKey)
+    private static void Welcome(Wanted wanted, string adminKey, bool detached)
     {
         if (wanted.Json)
         {
@@ -167,7 +167,7 @@ internal static class UpCommand
         Console.Out.WriteLine($"export PULSE_ADMIN_KEY={adminKey}");
         Console.Out.WriteLine();
         Console.Out.WriteLine($"next, in another shell:  ./pulse demo{flag}");
-        Console.Out.WriteLine("Ctrl-C ends it.");
+        Console.Out.WriteLine(detached ? $"./pulse down{flag} ends it." : "Ctrl-C ends it.");
     }
 
     private static async Task<int> DetachAsync(Wanted wanted, CancellationToken cancellation)
@@ -212,7 +212,7 @@ internal static class UpCommand
 
                 if (RunState.Read(data) is { Ready: true } state && state.Up.Identity == up.Identity)
                 {
-                    Welcome(wanted, AdminKey.Find(data)!);
+                    Welcome(wanted, AdminKey.Find(data)!, detached: true);
                     return Exit.Ok;
                 }
 
