@@ -164,6 +164,35 @@ internal static class Terminal
     public static Action<string> Say(bool json) =>
         json ? line => Console.Error.WriteLine(line) : line => AnsiConsole.MarkupLineInterpolated($"[grey]{line}[/]");
 
+    /// <summary>The option that names the data folder in a command to copy; nothing for the default folder.</summary>
+    public static string DataFlag(string path) =>
+        path == DataFolder.Resolve(null) ? ""
+        : path.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '_' or '-') ? $" --data {path}"
+        : $" --data '{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+
+    /// <summary>Shows a bar while it works, where there is a terminal to show it in.</summary>
+    public static async Task<T> WithBarAsync<T>(bool json, string what, Func<Action<double, double>, Task<T>> work)
+    {
+        if (json || Console.IsOutputRedirected)
+        {
+            Say(json)(what);
+            return await work((_, _) => { });
+        }
+
+        return await AnsiConsole.Progress().Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
+            .StartAsync(async context =>
+            {
+                var bar = context.AddTask(what.EscapeMarkup(), maxValue: 1);
+                var result = await work((done, total) =>
+                {
+                    bar.MaxValue = Math.Max(total, 1);
+                    bar.Value = total > 0 ? done : bar.Value;
+                });
+                bar.Value = bar.MaxValue;
+                return result;
+            });
+    }
+
     public static void Fail(string message) => s_errors.MarkupLineInterpolated($"[red]{message}[/]");
 
     public static void WriteJson(object document) => Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(document, Api.Json));

@@ -26,7 +26,6 @@ internal static class Services
             ["Edge__Partners__Key"] = keys.Edge,
             ["Edge__SigningKeyFile"] = wanted.Data.SecretKeyFile("edge-signing.key"),
             ["Conversions__CustomerKeyFile"] = wanted.Data.SecretKeyFile("customer-pepper.key"),
-            ["Status__Key"] = keys.Edge,
         };
         if (!wanted.Distributed)
         {

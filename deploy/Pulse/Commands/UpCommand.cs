@@ -160,7 +160,7 @@ internal static class UpCommand
             return;
         }
 
-        var flag = wanted.Data.Path == DataFolder.Resolve(null) ? "" : $" --data {wanted.Data.Path}";
+        var flag = Terminal.DataFlag(wanted.Data.Path);
         AnsiConsole.WriteLine();
         AnsiConsole.MarkupLineInterpolated($"[green]ready[/]  {wanted.Url}  ({wanted.Mode})");
         // Written plainly: a line that is copied must not be broken at the width of the terminal.
