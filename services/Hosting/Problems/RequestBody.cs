@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 
@@ -10,6 +11,12 @@ namespace PartnerPulse.Hosting.Problems;
 /// <summary>Reading of JSON with faults that name the field.</summary>
 public static partial class RequestBody
 {
+    /// <summary>
+    /// Describes the body. Any content type is taken: what matters is whether it reads as JSON, and <c>curl -d</c> sends a form's.
+    /// </summary>
+    public static RouteHandlerBuilder TakesJson<T>(this RouteHandlerBuilder endpoint, bool isOptional = false) where T : notnull =>
+        endpoint.Accepts<T>(isOptional, "application/json", "*/*");
+
     /// <summary>The body as JSON, or what is wrong with it.</summary>
     public static async ValueTask<(T? Value, FieldFault? Fault)> ReadJsonAsync<T>(
         this HttpRequest request, JsonTypeInfo<T> type, CancellationToken cancellationToken)
