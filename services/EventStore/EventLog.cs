@@ -250,7 +250,14 @@ public sealed partial class EventLog
     /// <summary>How far the reader of this name is; 0 where it never was.</summary>
     public async Task<long> CheckpointAsync(string name, CancellationToken cancellationToken)
     {
-        await using var command = _dataSource.CreateCommand($"select last_seq_id from {Schema}.mt_event_progression where name = $1");
+        await using var connection = await _dataSource.OpenConnectionAsync(cancellationToken);
+        return await CheckpointAsync(connection, name, cancellationToken);
+    }
+
+    /// <summary>The same within the caller's transaction.</summary>
+    public async Task<long> CheckpointAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand($"select last_seq_id from {Schema}.mt_event_progression where name = $1", connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = name });
         return await command.ExecuteScalarAsync(cancellationToken) as long? ?? 0;
     }

@@ -1,0 +1,171 @@
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Edge;
+
+/// <summary>
+/// The catalogue on disk, beside the spool, so that an edge restarts with everything else down. It can be thrown away: Partners
+/// has it all.
+/// </summary>
+internal sealed class CatalogueFile : IDisposable
+{
+    private readonly Catalogue _catalogue;
+    private readonly SqliteConnection _connection;
+    private readonly ILogger<CatalogueFile> _logger;
+
+    public CatalogueFile(IOptions<EdgeOptions> options, Catalogue catalogue, ILogger<CatalogueFile> logger)
+        : this(options.Value.Data, catalogue, logger)
+    {
+    }
+
+    /// <summary>Opens the file in <paramref name="folder"/> and fills <paramref name="catalogue"/> from it.</summary>
+    internal CatalogueFile(string folder, Catalogue catalogue, ILogger<CatalogueFile> logger)
+    {
+        _catalogue = catalogue;
+        _logger = logger;
+        Directory.CreateDirectory(folder);
+        _connection = Open(Path.Combine(folder, "catalogue.db"));
+        Load();
+    }
+
+    /// <summary>Takes in a page of the log of Partners: disk first, then memory.</summary>
+    /// <param name="events">In the order of the log.</param>
+    /// <param name="position">Position of the last event that was read.</param>
+    public void Apply(IReadOnlyList<IEvent> events, long position)
+    {
+        using var transaction = _connection.BeginTransaction();
+        using var putPartner = Command("insert into partner (program, id, ref) values ($0, $1, $2) on conflict (program, id) do update set ref = excluded.ref", 3);
+        using var putLink = Command(
+            """
+            insert into link (slug, program, partner, destination, campaign, retired) values ($0, $1, $2, $3, $4, $5)
+            on conflict (slug) do update set program = excluded.program, partner = excluded.partner,
+              destination = excluded.destination, campaign = excluded.campaign, retired = excluded.retired
+            """,
+            6);
+        using var savePosition = Command("update state set position = $0", 1);
+        foreach (var @event in events)
+        {
+            // A later event of the page may build on this one, so memory follows at once. A commit that fails leaves memory
+            // ahead of the disk, which is no harm: the page is read again, and taking it in twice changes nothing.
+            switch (_catalogue.Changed(@event))
+            {
+                case Partner partner:
+                    Run(putPartner, partner.Program, partner.Id, partner.Ref);
+                    _catalogue.Put(partner);
+                    break;
+                case Link link:
+                    Run(putLink, link.Slug, link.Partner.Program, link.Partner.Id, link.Destination.Address, link.Campaign, link.Retired);
+                    _catalogue.Put(link);
+                    break;
+                default:
+                    if (@event is LinkPublished unusable)
+                    {
+                        _logger.LinkNotUsable(unusable.Slug);
+                    }
+
+                    break;
+            }
+        }
+
+        Run(savePosition, position);
+        transaction.Commit();
+        _catalogue.Position = position;
+    }
+
+    public void Dispose() => _connection.Dispose();
+
+    private static SqliteConnection Open(string file)
+    {
+        try
+        {
+            return TryOpen(file);
+        }
+        catch (SqliteException e) when (e.SqliteErrorCode is 11 or 26) // SQLITE_CORRUPT, SQLITE_NOTADB
+        {
+            // It holds nothing of its own; Partners has it all.
+            File.Delete(file);
+            File.Delete(file + "-wal");
+            File.Delete(file + "-shm");
+            return TryOpen(file);
+        }
+    }
+
+    private static SqliteConnection TryOpen(string file)
+    {
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Pooling = false }.ToString());
+        try
+        {
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText =
+                """
+                pragma journal_mode = wal;
+                pragma synchronous = normal;
+                create table if not exists partner (program text, id text, ref text not null, primary key (program, id)) without rowid;
+                create table if not exists link (
+                  slug text primary key, program text not null, partner text not null, destination text not null, campaign text, retired integer not null) without rowid;
+                create table if not exists state (only integer primary key check (only = 1), position integer not null);
+                insert into state (only, position) values (1, 0) on conflict (only) do nothing;
+                """;
+            command.ExecuteNonQuery();
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    private void Load()
+    {
+        using (var partners = Command("select program, id, ref from partner", 0).ExecuteReader())
+        {
+            while (partners.Read())
+            {
+                _catalogue.Put(new Partner(partners.GetString(0), partners.GetString(1), partners.GetString(2)));
+            }
+        }
+
+        using (var links = Command("select slug, program, partner, destination, campaign, retired from link", 0).ExecuteReader())
+        {
+            while (links.Read())
+            {
+                var (program, id) = (links.GetString(1), links.GetString(2));
+                _catalogue.Put(new Link(
+                    links.GetString(0),
+                    _catalogue.FindPartner(program, id) ?? new Partner(program, id, ""),
+                    Destination.Parse(links.GetString(3))!,
+                    links.IsDBNull(4) ? null : links.GetString(4),
+                    links.GetBoolean(5)));
+            }
+        }
+
+        using var state = Command("select position from state", 0);
+        _catalogue.Position = (long)state.ExecuteScalar()!;
+        _logger.CatalogueLoaded(_catalogue.LinkCount, _catalogue.PartnerCount, _catalogue.Position);
+    }
+
+    private SqliteCommand Command(string sql, int parameters)
+    {
+        var command = _connection.CreateCommand();
+        command.CommandText = sql;
+        for (var i = 0; i < parameters; i++)
+        {
+            command.Parameters.Add(new SqliteParameter { ParameterName = $"${i}" });
+        }
+
+        return command;
+    }
+
+    private static void Run(SqliteCommand command, params ReadOnlySpan<object?> values)
+    {
+        for (var i = 0; i < values.Length; i++)
+        {
+            command.Parameters[i].Value = values[i] ?? DBNull.Value;
+        }
+
+        command.ExecuteNonQuery();
+    }
+}

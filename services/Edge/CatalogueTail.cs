@@ -1,0 +1,170 @@
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
+using Polly;
+using Polly.CircuitBreaker;
+using Polly.Retry;
+
+namespace PartnerPulse.Edge;
+
+/// <summary>A page of <c>GET /v1/catalogue</c>.</summary>
+/// <param name="Position">Ask after this one next.</param>
+/// <param name="Events">In the order of the log.</param>
+/// <param name="Last">Where the log ends.</param>
+internal sealed record CataloguePage(long Position, IReadOnlyList<CatalogueEvent> Events, long Last);
+
+internal sealed record CatalogueEvent(long Position, string Type, JsonElement Data);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(CataloguePage))]
+internal sealed partial class CatalogueJson : JsonSerializerContext;
+
+/// <summary>
+/// Follows the log of Partners: reads after its position, takes in, moves on. The bus wakes it at once when something changed;
+/// where that message is lost the next poll is half a second away.
+/// </summary>
+internal sealed class CatalogueTail(
+    IHttpClientFactory clients, IOptions<EdgeOptions> options, Catalogue catalogue, CatalogueFile file, ILogger<CatalogueTail> logger) : BackgroundService
+{
+    private const int PageSize = 5_000;
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    private readonly AppendSignal _nudged = new();
+    private readonly AppendSignal _caughtUp = new();
+    private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
+        .AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = new PredicateBuilder().Handle<HttpRequestException>(IsTransient).Handle<Polly.Timeout.TimeoutRejectedException>(),
+            MaxRetryAttempts = 3,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = TimeSpan.FromMilliseconds(100),
+            MaxDelay = TimeSpan.FromSeconds(1),
+        })
+        .AddCircuitBreaker(new CircuitBreakerStrategyOptions
+        {
+            ShouldHandle = new PredicateBuilder().Handle<HttpRequestException>().Handle<Polly.Timeout.TimeoutRejectedException>(),
+            FailureRatio = 0.9,
+            MinimumThroughput = 8,
+            SamplingDuration = TimeSpan.FromSeconds(10),
+            BreakDuration = TimeSpan.FromSeconds(1),
+        })
+        .AddTimeout(TimeSpan.FromSeconds(15))
+        .Build();
+
+    private string? _failure = "has not been read from Partners yet";
+
+    /// <summary>Why the last attempt failed; null where the edge has caught up since its start.</summary>
+    public string? Failure => Volatile.Read(ref _failure);
+
+    /// <summary>Reads as soon as it can.</summary>
+    public void Nudge() => _nudged.Set();
+
+    /// <summary>Reads at once and waits until all that was published before this call is known, or for <paramref name="patience"/>.</summary>
+    public async Task RefreshAsync(TimeSpan patience, CancellationToken cancellationToken)
+    {
+        if (string.IsNullOrEmpty(options.Value.Partners.Url))
+        {
+            return;
+        }
+
+        // A read that runs already may have begun before the change; the second end from here is of one that began after it.
+        var deadline = Task.Delay(patience, cancellationToken);
+        for (var round = 0; round < 2 && !deadline.IsCompleted; round++)
+        {
+            var next = _caughtUp.Next;
+            Nudge();
+            await Task.WhenAny(next, deadline);
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (string.IsNullOrEmpty(options.Value.Partners.Url))
+        {
+            logger.CatalogueNotTailed();
+            Volatile.Write(ref _failure, catalogue.Position == 0 ? "is empty and Edge:Partners:Url is not set" : null);
+            return;
+        }
+
+        var url = new Uri(options.Value.Partners.Url);
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var nudged = _nudged.Next;
+            try
+            {
+                await CatchUpAsync(url, stoppingToken);
+                Volatile.Write(ref _failure, null);
+                _caughtUp.Set();
+            }
+            catch (Exception e) when (e is HttpRequestException or JsonException or ExecutionRejectedException or Microsoft.Data.Sqlite.SqliteException)
+            {
+                Metrics.CatalogueFailures.Add(1);
+                if (e is not BrokenCircuitException)
+                {
+                    logger.CatalogueNotReached(url, catalogue.Position, e);
+                    Volatile.Write(ref _failure, $"cannot be read from {url}: {e.Message}");
+                }
+            }
+
+            await Task.WhenAny(nudged, Task.Delay(s_poll, stoppingToken));
+        }
+    }
+
+    private static bool IsTransient(HttpRequestException e) => e.StatusCode is null or >= System.Net.HttpStatusCode.InternalServerError;
+
+    private async Task CatchUpAsync(Uri url, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var after = catalogue.Position;
+            var page = await _pipeline.ExecuteAsync(async cancellation => await ReadAsync(url, after, cancellation), cancellationToken);
+            if (page.Last < after)
+            {
+                logger.CatalogueStartsOver(page.Last, after);
+                file.Apply([], position: 0);
+                continue;
+            }
+
+            if (page.Position > after)
+            {
+                file.Apply([.. Known(page.Events)], page.Position);
+            }
+
+            if (page.Position >= page.Last || page.Position <= after)
+            {
+                return;
+            }
+        }
+    }
+
+    private IEnumerable<IEvent> Known(IReadOnlyList<CatalogueEvent> events)
+    {
+        foreach (var @event in events)
+        {
+            if (EventTypes.Find(@event.Type) is { } type)
+            {
+                yield return (IEvent)@event.Data.Deserialize(type.Json)!;
+            }
+            else
+            {
+                logger.CatalogueEventUnknown(@event.Type, @event.Position);
+            }
+        }
+    }
+
+    private async Task<CataloguePage> ReadAsync(Uri url, long after, CancellationToken cancellationToken)
+    {
+        using var client = clients.CreateClient(nameof(CatalogueTail));
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(url, $"/v1/catalogue?after={after}&limit={PageSize}"));
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", options.Value.Partners.Key);
+        using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        response.EnsureSuccessStatusCode();
+        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+        return await JsonSerializer.DeserializeAsync(body, CatalogueJson.Default.CataloguePage, cancellationToken) ?? throw new JsonException("The page is null.");
+    }
+}

@@ -1,0 +1,113 @@
+using System.Buffers;
+using System.Text;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Edge;
+
+/// <summary>What a raw query says of a click.</summary>
+/// <param name="Campaign">The utm parameters, decoded; null where there is none.</param>
+/// <param name="SubIds">The partner's labels; null where there is none.</param>
+/// <param name="Test"><c>pp_test=1</c>.</param>
+internal readonly record struct QueryFacts(Campaign? Campaign, IReadOnlyDictionary<string, string>? SubIds, bool Test);
+
+/// <summary>Reading of raw queries. Of parameters that come twice the first counts.</summary>
+internal static class QueryText
+{
+    private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    /// <param name="query">Without the question mark.</param>
+    public static QueryFacts Read(ReadOnlySpan<char> query)
+    {
+        string? source = null, medium = null, name = null, term = null, content = null;
+        Dictionary<string, string>? subIds = null;
+        var test = false;
+        foreach (var range in query.IsEmpty ? default : query.Split('&'))
+        {
+            var parameter = query[range];
+            var equals = parameter.IndexOf('=');
+            if (equals <= 0)
+            {
+                continue;
+            }
+
+            var value = parameter[(equals + 1)..];
+            switch (parameter[..equals])
+            {
+                case "utm_source": source ??= Decode(value); break;
+                case "utm_medium": medium ??= Decode(value); break;
+                case "utm_campaign": name ??= Decode(value); break;
+                case "utm_term": term ??= Decode(value); break;
+                case "utm_content": content ??= Decode(value); break;
+                case "sub1" or "sub2" or "sub3" or "sub4" or "sub5" or "subId":
+                    (subIds ??= new(StringComparer.Ordinal)).TryAdd(parameter[..equals].ToString(), Decode(value));
+                    break;
+                case "pp_test": test |= value is "1"; break;
+                default: break;
+            }
+        }
+
+        var campaign = source is null && medium is null && name is null && term is null && content is null
+            ? null
+            : new Campaign { Source = source, Medium = medium, Name = name, Term = term, Content = content };
+        return new QueryFacts(campaign, subIds, test);
+    }
+
+    /// <summary>
+    /// The value as the landing page would read it. One whose bytes are no UTF-8, or that holds U+0000, stays as it was sent:
+    /// the log's JSON cannot hold it decoded.
+    /// </summary>
+    public static string Decode(ReadOnlySpan<char> value)
+    {
+        if (value.IndexOfAny('%', '+') < 0)
+        {
+            return value.ToString();
+        }
+
+        // Every escape makes one byte of three characters; any other character makes at most three bytes.
+        var rented = ArrayPool<byte>.Shared.Rent(value.Length * 3);
+        try
+        {
+            var used = 0;
+            for (var i = 0; i < value.Length; i++)
+            {
+                var c = value[i];
+                if (c == '+')
+                {
+                    rented[used++] = (byte)' ';
+                }
+                else if (c == '%' && i + 2 < value.Length && char.IsAsciiHexDigit(value[i + 1]) && char.IsAsciiHexDigit(value[i + 2]))
+                {
+                    var b = byte.Parse(value.Slice(i + 1, 2), System.Globalization.NumberStyles.AllowHexSpecifier);
+                    if (b == 0)
+                    {
+                        return value.ToString();
+                    }
+
+                    rented[used++] = b;
+                    i += 2;
+                }
+                else if (c < 0x80)
+                {
+                    rented[used++] = (byte)c;
+                }
+                else
+                {
+                    // The two halves of a surrogate pair belong into one call.
+                    var units = char.IsHighSurrogate(c) && i + 1 < value.Length && char.IsLowSurrogate(value[i + 1]) ? 2 : 1;
+                    used += s_strict.GetBytes(value.Slice(i, units), rented.AsSpan(used));
+                    i += units - 1;
+                }
+            }
+
+            return s_strict.GetString(rented, 0, used);
+        }
+        catch (ArgumentException)
+        {
+            return value.ToString();
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+}

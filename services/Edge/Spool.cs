@@ -1,0 +1,504 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using PartnerPulse.Hosting.Bus;
+
+namespace PartnerPulse.Edge;
+
+/// <summary>
+/// The edge's log: clicks in a local SQLite file until the bus has them. One thread writes. While it commits, all requests that
+/// come gather, and the next commit takes them all as one row, so that the price of a commit is shared by everyone who waits.
+/// </summary>
+/// <remarks>
+/// A row holds the clicks of one commit as lines of JSON, under the position of the last of them: a person can read it with
+/// <c>select last, count, cast(data as text) from clicks</c>. A row for each click costs about three times as much to write.
+/// </remarks>
+internal sealed class Spool : ITailedLog, IDisposable
+{
+    /// <summary>Clicks handed on that stay in the file, for a person who looks.</summary>
+    private const int KeepHandedOn = 10_000;
+
+    /// <summary>Bytes that one commit takes at most; who waits behind them is in the next.</summary>
+    private const int MaxGroupBytes = 4 * 1024 * 1024;
+
+    /// <summary>Entries that wait at most; more than that means that the disk does not keep up, and is counted as lost.</summary>
+    private const int MaxWaiting = 20_000;
+
+    /// <summary>Rows that one commit prunes at most: twice what it adds under load, many when nobody waits.</summary>
+    private const int PruneBusy = 2;
+    private const int PruneIdle = 256;
+
+    private const int MaxPooled = 1_024;
+    private const int MaxPooledBytes = 32 * 1024;
+
+    // An idle writer wakes to keep the checkpoint, to prune, and to try whether a failed disk works again.
+    private static readonly TimeSpan s_tend = TimeSpan.FromMilliseconds(100);
+
+    private readonly ILogger<Spool> _logger;
+    private readonly TimeProvider _time;
+    private readonly long _maxBytes;
+    private readonly FileStream _lockFile;
+    private readonly SqliteConnection _writeConnection;
+    private readonly SqliteConnection _readConnection;
+    private readonly SqliteCommand _read;
+    private readonly SemaphoreSlim _reading = new(1, 1);
+    private readonly Statement _begin;
+    private readonly Statement _commit;
+    private readonly Statement _rollback;
+    private readonly Statement _insert;
+    private readonly Statement _saveCheckpoint;
+    private readonly Statement _prune;
+    private readonly Thread _writer;
+    private readonly AppendSignal _appended = new();
+    private readonly ConcurrentQueue<SpoolEntry> _pool = new();
+
+    // Guards _waiting, _asleep and _stopping; never held across I/O.
+    private readonly object _gate = new();
+    private List<SpoolEntry> _waiting = [];
+    private bool _asleep;
+    private bool _stopping;
+
+    // The writer's alone.
+    private List<SpoolEntry> _taken = [];
+    private byte[] _group = new byte[64 * 1024];
+    private long _savedCheckpoint;
+    private bool _pruneMore = true;
+    private long _lost;
+
+    // Written by the writer, read by anyone.
+    private long _last;
+    private long _bytes;
+    private volatile string? _fault;
+
+    // Written by the relay, read by anyone.
+    private long _checkpoint;
+
+    public Spool(IOptions<EdgeOptions> options, TimeProvider time, ILogger<Spool> logger)
+        : this(options.Value, time, logger)
+    {
+    }
+
+    /// <exception cref="InvalidDataException">The file is damaged, or another process has it.</exception>
+    internal Spool(EdgeOptions options, TimeProvider time, ILogger<Spool> logger)
+    {
+        _logger = logger;
+        _time = time;
+        _maxBytes = options.SpoolMaxBytes;
+        Directory.CreateDirectory(options.Data);
+        var file = Path.Combine(options.Data, "spool.db");
+        _lockFile = TakeLock(Path.Combine(options.Data, "spool.lock"));
+        try
+        {
+            _writeConnection = Open(file, options.Durability);
+            _readConnection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
+            _readConnection.Open();
+            _read = _readConnection.CreateCommand();
+            _read.CommandText = "select last, count, data from clicks where last > $position order by last";
+            _read.Parameters.Add("$position", SqliteType.Integer);
+            _read.Prepare();
+
+            var db = _writeConnection.Handle!;
+            _begin = new Statement(db, "begin immediate");
+            _commit = new Statement(db, "commit");
+            _rollback = new Statement(db, "rollback");
+            _insert = new Statement(db, "insert into clicks (last, count, data) values (?1, ?2, ?3)");
+            _saveCheckpoint = new Statement(db, "update state set checkpoint = ?1");
+            _prune = new Statement(db, "delete from clicks where last in (select last from clicks where last <= ?1 order by last limit ?2) returning length(data)");
+            Origin = ReadState(options.Name);
+        }
+        catch
+        {
+            _readConnection?.Dispose();
+            _writeConnection?.Dispose();
+            _lockFile.Dispose();
+            throw;
+        }
+
+        logger.SpoolOpen(Origin, _last, _checkpoint);
+        _writer = new Thread(Write) { IsBackground = true, Name = "spool" };
+        _writer.Start();
+    }
+
+    /// <summary><c>edge-{name}-{id}</c>: the id is the file's own, so that a new file is a new log with positions of its own.</summary>
+    public string Origin { get; }
+
+    public Task NextAppend => _appended.Next;
+
+    /// <summary>Why clicks cannot be kept; null while all is well.</summary>
+    public string? Fault => _fault;
+
+    /// <summary>Bytes of the clicks in the file.</summary>
+    public long Bytes => Interlocked.Read(ref _bytes);
+
+    /// <summary>Clicks that were not kept since the start.</summary>
+    public long Lost => Interlocked.Read(ref _lost);
+
+    public SpoolEntry Rent() => _pool.TryDequeue(out var entry) ? entry : new SpoolEntry(Return);
+
+    /// <summary>Completes after the commit. False: the clicks are not kept, see <see cref="Fault"/>.</summary>
+    public ValueTask<bool> AppendAsync(SpoolEntry entry)
+    {
+        var committed = entry.Committed;
+        var taken = false;
+        lock (_gate)
+        {
+            if (!_stopping && _waiting.Count < MaxWaiting)
+            {
+                taken = true;
+                _waiting.Add(entry);
+                if (_asleep)
+                {
+                    _asleep = false;
+                    Monitor.Pulse(_gate);
+                }
+            }
+        }
+
+        if (!taken)
+        {
+            Lose(entry.Count, "more clicks wait than the disk keeps up with");
+            entry.Complete(kept: false);
+        }
+
+        return committed;
+    }
+
+    public ValueTask<long> LastPositionAsync(CancellationToken cancellationToken) => new(Interlocked.Read(ref _last));
+
+    public ValueTask<long> CheckpointAsync(CancellationToken cancellationToken) => new(Interlocked.Read(ref _checkpoint));
+
+    /// <summary>
+    /// The file follows with the next commit, or a moment later: a checkpoint that a power cut takes back means that clicks are
+    /// handed on twice, which changes nothing.
+    /// </summary>
+    public ValueTask SaveCheckpointAsync(long position, CancellationToken cancellationToken)
+    {
+        Interlocked.Exchange(ref _checkpoint, position);
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask<TailPage> ReadAsync(long position, int max, CancellationToken cancellationToken)
+    {
+        if (position >= Interlocked.Read(ref _last))
+        {
+            return new TailPage([], position);
+        }
+
+        await _reading.WaitAsync(cancellationToken);
+        try
+        {
+            return Read(position, max);
+        }
+        finally
+        {
+            _reading.Release();
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_stopping)
+            {
+                return;
+            }
+
+            _stopping = true;
+            Monitor.Pulse(_gate);
+        }
+
+        _writer.Join();
+        foreach (var statement in (ReadOnlySpan<Statement>)[_begin, _commit, _rollback, _insert, _saveCheckpoint, _prune])
+        {
+            statement.Dispose();
+        }
+
+        _read.Dispose();
+        _readConnection.Dispose();
+        _writeConnection.Dispose();
+        _reading.Dispose();
+        _lockFile.Dispose();
+        while (_pool.TryDequeue(out var entry))
+        {
+            entry.Dispose();
+        }
+    }
+
+    private static FileStream TakeLock(string file)
+    {
+        try
+        {
+            return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new InvalidDataException($"Another edge works in the folder {Path.GetDirectoryName(file)}; each needs a folder of its own (Edge:Data). {e.Message}", e);
+        }
+    }
+
+    private static SqliteConnection Open(string file, Durability durability)
+    {
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Pooling = false }.ToString());
+        try
+        {
+            connection.Open();
+            Execute(connection, "pragma journal_mode = wal");
+            Execute(connection, durability == Durability.Disk ? "pragma synchronous = full" : "pragma synchronous = normal");
+            Execute(
+                connection,
+                """
+                create table if not exists clicks (last integer primary key, count integer not null, data blob not null);
+                create table if not exists state (only integer primary key check (only = 1), id text not null, checkpoint integer not null);
+                """);
+            using var seed = connection.CreateCommand();
+            seed.CommandText = "insert into state (only, id, checkpoint) values (1, $id, 0) on conflict (only) do nothing";
+            seed.Parameters.AddWithValue("$id", Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4)));
+            seed.ExecuteNonQuery();
+            using var check = connection.CreateCommand();
+            check.CommandText = "pragma quick_check(1)";
+            if (check.ExecuteScalar() is not "ok" and var damage)
+            {
+                throw new InvalidDataException(Damaged(file, damage?.ToString()));
+            }
+
+            return connection;
+        }
+        catch (SqliteException e) when (e.SqliteErrorCode is 11 or 26) // SQLITE_CORRUPT, SQLITE_NOTADB
+        {
+            connection.Dispose();
+            throw new InvalidDataException(Damaged(file, e.Message), e);
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    private static string Damaged(string file, string? damage) =>
+        $"The spool {file} is damaged: {damage}. Clicks that were handed on are safe. Move the file with its -wal and -shm aside, start again, and keep it: it holds the clicks that were not handed on.";
+
+    private static void Execute(SqliteConnection connection, string sql)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.ExecuteNonQuery();
+    }
+
+    private string ReadState(string name)
+    {
+        using var command = _writeConnection.CreateCommand();
+        command.CommandText = "select id, checkpoint, max(checkpoint, coalesce((select max(last) from clicks), 0)), coalesce((select sum(length(data)) from clicks), 0) from state";
+        using var reader = command.ExecuteReader();
+        reader.Read();
+        _checkpoint = _savedCheckpoint = reader.GetInt64(1);
+        _last = reader.GetInt64(2);
+        _bytes = reader.GetInt64(3);
+        return $"edge-{name}-{reader.GetString(0)}";
+    }
+
+    private TailPage Read(long position, int max)
+    {
+        var events = new List<TailedEvent>();
+        var to = position;
+        _read.Parameters[0].Value = position;
+        using var reader = _read.ExecuteReader();
+        while (events.Count < max && reader.Read())
+        {
+            var at = reader.GetInt64(0) - reader.GetInt64(1);
+            ReadOnlySpan<byte> lines = (byte[])reader.GetValue(2);
+            while (!lines.IsEmpty && events.Count < max)
+            {
+                var end = lines.IndexOf((byte)'\n');
+                if (++at > position)
+                {
+                    var click = JsonSerializer.Deserialize(lines[..end], ContractsJson.Default.ClickRecorded)!;
+                    events.Add(new TailedEvent(at, click));
+                    to = at;
+                }
+
+                lines = lines[(end + 1)..];
+            }
+        }
+
+        return new TailPage(events, to);
+    }
+
+    private void Return(SpoolEntry entry)
+    {
+        if (entry.Capacity > MaxPooledBytes || _pool.Count >= MaxPooled)
+        {
+            entry.Dispose();
+            return;
+        }
+
+        entry.Clear();
+        _pool.Enqueue(entry);
+    }
+
+    private void Write()
+    {
+        while (true)
+        {
+            bool stopping;
+            lock (_gate)
+            {
+                if (_waiting.Count == 0 && !_stopping)
+                {
+                    _asleep = true;
+                    Monitor.Wait(_gate, s_tend);
+                    _asleep = false;
+                }
+
+                (_taken, _waiting) = (_waiting, _taken);
+                stopping = _stopping;
+            }
+
+            if (_taken.Count == 0)
+            {
+                Tend();
+                if (stopping)
+                {
+                    return;
+                }
+
+                continue;
+            }
+
+            for (var start = 0; start < _taken.Count;)
+            {
+                start = CommitGroup(start);
+            }
+
+            _taken.Clear();
+        }
+    }
+
+    /// <summary>Commits the entries from <paramref name="start"/>, as many as one commit takes.</summary>
+    /// <returns>The first entry that it did not take.</returns>
+    private int CommitGroup(int start)
+    {
+        var end = start;
+        var bytes = 0;
+        var clicks = 0;
+        while (end < _taken.Count && (end == start || bytes + _taken[end].Bytes <= MaxGroupBytes))
+        {
+            var entry = _taken[end++];
+            if (bytes + entry.Bytes > _group.Length)
+            {
+                Array.Resize(ref _group, Math.Max(_group.Length * 2, bytes + entry.Bytes));
+            }
+
+            entry.Lines.CopyTo(_group.AsSpan(bytes));
+            bytes += entry.Bytes;
+            clicks += entry.Count;
+        }
+
+        var kept = TryCommit(_group.AsSpan(0, bytes), clicks, PruneBusy);
+        if (kept)
+        {
+            Metrics.Clicks.Add(clicks);
+            Metrics.GroupSize.Record(clicks);
+        }
+
+        for (var i = start; i < end; i++)
+        {
+            _taken[i].Complete(kept);
+        }
+
+        if (kept)
+        {
+            _appended.Set();
+        }
+
+        return end;
+    }
+
+    private void Tend()
+    {
+        if (_fault is not null || _savedCheckpoint != Interlocked.Read(ref _checkpoint) || _pruneMore)
+        {
+            TryCommit([], 0, PruneIdle);
+        }
+    }
+
+    /// <summary>One transaction: the clicks, the checkpoint where it moved, and a little pruning.</summary>
+    private bool TryCommit(ReadOnlySpan<byte> lines, int clicks, int pruneRows)
+    {
+        if (clicks > 0 && _bytes + lines.Length > _maxBytes)
+        {
+            Lose(clicks, $"the spool is full: it holds {_bytes} bytes of the {_maxBytes} that Edge:SpoolMaxBytes allows");
+            clicks = 0;
+        }
+
+        var keep = clicks > 0;
+        var asked = lines.Length > 0;
+        var started = _time.GetTimestamp();
+        try
+        {
+            var checkpoint = Interlocked.Read(ref _checkpoint);
+            var last = _last + clicks;
+            _begin.Run();
+            if (keep)
+            {
+                _insert.Bind(1, last).Bind(2, clicks).Bind(3, lines).Run();
+            }
+
+            // A disk that failed is tried by writing the checkpoint again.
+            if (checkpoint != _savedCheckpoint || _fault is not null)
+            {
+                _saveCheckpoint.Bind(1, checkpoint).Run();
+            }
+
+            var pruned = _pruneMore || checkpoint != _savedCheckpoint
+                ? _prune.Bind(1, checkpoint - KeepHandedOn).Bind(2, pruneRows).Run()
+                : 0;
+            _commit.Run();
+
+            _pruneMore = pruned > 0;
+            _savedCheckpoint = checkpoint;
+            Interlocked.Add(ref _bytes, (keep ? lines.Length : 0) - pruned);
+            Interlocked.Exchange(ref _last, last);
+        }
+        catch (SqliteFault e)
+        {
+            try
+            {
+                _rollback.Run();
+            }
+            catch (SqliteFault)
+            {
+                // SQLite has rolled back by itself.
+            }
+
+            Lose(clicks, $"SQLite: {e.Message} ({e.Code})");
+            return false;
+        }
+
+        Metrics.CommitTime.Record(_time.GetElapsedTime(started).TotalSeconds);
+        if (_fault is not null && (keep || (!asked && _bytes < _maxBytes - (_maxBytes / 16))))
+        {
+            _fault = null;
+            _logger.SpoolRecovered(Lost);
+        }
+
+        return keep;
+    }
+
+    private void Lose(int clicks, string reason)
+    {
+        Interlocked.Add(ref _lost, clicks);
+        Metrics.Lost.Add(clicks);
+        if (_fault is null)
+        {
+            _logger.SpoolFails(reason);
+        }
+
+        _fault = reason;
+    }
+}

@@ -1,0 +1,63 @@
+using SQLitePCL;
+
+namespace PartnerPulse.Edge;
+
+/// <summary>A failed call of SQLite, with SQLite's own words.</summary>
+internal sealed class SqliteFault(int code, string message) : Exception(message)
+{
+    /// <summary>SQLite's result code.</summary>
+    public int Code { get; } = code;
+}
+
+/// <summary>
+/// A prepared statement on the write path. The ADO.NET layer copies every blob and makes several objects for each execution;
+/// this makes none.
+/// </summary>
+internal sealed class Statement(sqlite3 db, string sql) : IDisposable
+{
+    private readonly sqlite3_stmt _statement = Prepare(db, sql);
+
+    public Statement Bind(int index, long value)
+    {
+        Check(raw.sqlite3_bind_int64(_statement, index, value));
+        return this;
+    }
+
+    public Statement Bind(int index, ReadOnlySpan<byte> blob)
+    {
+        Check(raw.sqlite3_bind_blob(_statement, index, blob));
+        return this;
+    }
+
+    /// <summary>Runs to the end; the sum of the first column of what it returns.</summary>
+    /// <exception cref="SqliteFault">SQLite refused.</exception>
+    public long Run()
+    {
+        var sum = 0L;
+        int code;
+        while ((code = raw.sqlite3_step(_statement)) == raw.SQLITE_ROW)
+        {
+            sum += raw.sqlite3_column_int64(_statement, 0);
+        }
+
+        var fault = code == raw.SQLITE_DONE ? null : new SqliteFault(code, raw.sqlite3_errmsg(db).utf8_to_string());
+        raw.sqlite3_reset(_statement);
+        return fault is null ? sum : throw fault;
+    }
+
+    public void Dispose() => _statement.Dispose();
+
+    private static sqlite3_stmt Prepare(sqlite3 db, string sql)
+    {
+        var code = raw.sqlite3_prepare_v2(db, sql, out var statement);
+        return code == raw.SQLITE_OK ? statement : throw new SqliteFault(code, raw.sqlite3_errmsg(db).utf8_to_string());
+    }
+
+    private void Check(int code)
+    {
+        if (code != raw.SQLITE_OK)
+        {
+            throw new SqliteFault(code, raw.sqlite3_errmsg(db).utf8_to_string());
+        }
+    }
+}
