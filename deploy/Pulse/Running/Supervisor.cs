@@ -219,7 +219,10 @@ internal sealed class Supervisor(Action<string> say, Action<IReadOnlyList<Runnin
 
     private static string LogTail(ProcessSpec spec)
     {
-        var lines = LogFiles.Tail(spec.LogFile, 15);
+        var lines = LogFiles.Tail(spec.LogFile, 100);
+        // .NET says first what is wrong and then, at length, where.
+        var said = lines.ToList().FindLastIndex(line => line.StartsWith("Unhandled exception", StringComparison.Ordinal));
+        lines = said >= 0 ? [.. lines.Skip(said).Take(8)] : [.. lines.TakeLast(15)];
         return lines.Count == 0 ? $" Its log {spec.LogFile} is empty." : $" The end of {spec.LogFile}:\n  {string.Join("\n  ", lines)}";
     }
 
