@@ -6,6 +6,8 @@ namespace PartnerPulse.Attribution.Core;
 /// <summary>The plain sentence of a receipt.</summary>
 internal static class ReceiptSentences
 {
+    private const int MaxListed = 5;
+
     public static string ForOperator(ConversionReceipt receipt)
     {
         var order = Order(receipt);
@@ -14,9 +16,15 @@ internal static class ReceiptSentences
             return $"Nobody is credited for {order}: {Nobody(receipt)}.";
         }
 
-        var parts = receipt.Partners.Select(p => $"{p.Partner} {Portion(p.Share)} ({p.Amount} {receipt.Conversion.Currency}, commission {p.Commission})");
+        var parts = receipt.Partners.Take(MaxListed)
+            .Select(p => $"{p.Partner} has {Portion(p.Share)} ({p.Amount} {receipt.Conversion.Currency}, commission {p.Commission})").ToList();
+        if (receipt.Partners.Length > MaxListed)
+        {
+            parts.Add($"{receipt.Partners.Length - MaxListed} more have the rest");
+        }
+
         var candidates = receipt.Touches.Count(t => t.StoppedBy is null);
-        return $"Of {order}, worth {receipt.Conversion.Net} {receipt.Conversion.Currency}, {string.Join(" and ", parts)} by {receipt.Rules.Model} "
+        return $"Of {order}, worth {receipt.Conversion.Net} {receipt.Conversion.Currency}, {Listed(parts)}, by {receipt.Rules.Model} "
             + $"over {Clicks(candidates)} that count{(candidates == 1 ? "s" : "")}{Stopped(receipt)}.";
     }
 
@@ -57,17 +65,17 @@ internal static class ReceiptSentences
             case "first-touch":
                 return own.Contains(first)
                     ? $"your click of {Time(first.OccurredAt)} was the first that counts"
-                    : $"the first click that counts was another partner, at {Time(first.OccurredAt)}; your first was at {Time(own[0].OccurredAt)}";
+                    : $"the first click that counts came through another partner, at {Time(first.OccurredAt)}; your first was at {Time(own[0].OccurredAt)}";
             case "last-touch":
                 return own.Contains(last)
                     ? $"your click of {Time(last.OccurredAt)} was the last that counts"
-                    : $"the last click that counts was another partner, at {Time(last.OccurredAt)}; your last was at {Time(own[^1].OccurredAt)}";
+                    : $"the last click that counts came through another partner, at {Time(last.OccurredAt)}; your last was at {Time(own[^1].OccurredAt)}";
             case "linear":
                 return $"each of {Clicks(candidates.Count)} that count has the same part, and {own.Count} of them {(own.Count == 1 ? "is" : "are")} yours";
             case "position-based":
-                return $"the part of a click goes by its place among the {Clicks(candidates.Count)} that count, and yours have {Places(candidates, own)}";
+                return $"the part of a click goes by its place among the {Clicks(candidates.Count)} that count, and yours {(own.Count == 1 ? "has" : "have")} {Places(candidates, own)}";
             case "time-decay":
-                return $"the part of a click halves with its age, and {own.Count} of {Clicks(candidates.Count)} that count {(own.Count == 1 ? "is" : "are")} yours, the latest at {Time(own[^1].OccurredAt)}";
+                return $"the part of a click halves with every half-life of its age, and {own.Count} of {Clicks(candidates.Count)} that count {(own.Count == 1 ? "is" : "are")} yours, the latest at {Time(own[^1].OccurredAt)}";
             default:
                 throw new UnreachableException(receipt.Rules.Model);
         }
@@ -77,7 +85,8 @@ internal static class ReceiptSentences
     {
         StopReason.NoTouches => "no click belongs to it",
         StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt),
-        { } reason => $"none of {Clicks(receipt.Touches.Length)} counts; the nearest does not, because {Because(reason, receipt)}",
+        { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt)}",
+        { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt)}",
         null => throw new UnreachableException("A conversion without credit has a reason."),
     };
 
@@ -112,9 +121,25 @@ internal static class ReceiptSentences
 
     private static string Places(List<ReceiptTouch> candidates, List<ReceiptTouch> own)
     {
-        var places = own.Select(t => (candidates.IndexOf(t) + 1).ToString(NumberFormatInfo.InvariantInfo)).ToList();
-        return $"place{(places.Count == 1 ? "" : "s")} {string.Join(", ", places)}";
+        var places = new List<string>();
+        for (var i = 0; i < candidates.Count && places.Count < MaxListed; i++)
+        {
+            if (candidates[i].Partner == own[0].Partner)
+            {
+                places.Add((i + 1).ToString(NumberFormatInfo.InvariantInfo));
+            }
+        }
+
+        if (own.Count > MaxListed)
+        {
+            places.Add($"{own.Count - MaxListed} more");
+        }
+
+        return $"place{(places.Count == 1 ? "" : "s")} {Listed(places)}";
     }
+
+    private static string Listed(List<string> parts) =>
+        parts.Count == 1 ? parts[0] : $"{string.Join(", ", parts.Take(parts.Count - 1))} and {parts[^1]}";
 
     private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", DateTimeFormatInfo.InvariantInfo);
 }

@@ -14,6 +14,15 @@ public static class Fixtures
     /// <summary>Path of shared data, which lies beside the checkout and is no part of it.</summary>
     public static string Find(string name) => Path.GetFullPath(Path.Combine(Checkout, "..", "shared", "fixtures", name));
 
+    /// <summary>The text of a file that pins what we once wrote. A file that is not there yet is made by hand from the message.</summary>
+    public static string Pinned(string file, Func<string> written)
+    {
+        var path = Path.Combine(Tests, file);
+        return File.Exists(path)
+            ? File.ReadAllText(path).TrimEnd()
+            : throw new FileNotFoundException($"Not pinned yet; if this is right, it belongs into {path}:\n{written()}");
+    }
+
     private static string FindCheckout([CallerFilePath] string thisFile = "")
     {
         foreach (var start in new[] { AppContext.BaseDirectory, Path.GetDirectoryName(thisFile) })

@@ -79,7 +79,7 @@ internal sealed class Journeys(string schema, ILogger logger)
             return [];
         }
 
-        var ofPartners = partners.Count == 0 ? "" : $"union select conversion_id from {schema}.journeys where partners && $3";
+        var ofPartners = partners.Count == 0 ? "" : $"union select conversion_id from {schema}.journeys where partners && $3::varchar[]";
         await using var command = connection.Sql(
             $"""
              with touched as (

@@ -77,7 +77,9 @@ public static class BusExtensions
     public static void AddEventLog(this IHostApplicationBuilder builder, string schema)
     {
         builder.Services.AddKeyedSingleton(schema, (provider, _) => new EventLog(provider.GetRequiredService<Npgsql.NpgsqlDataSource>(), schema));
-        builder.Services.AddHostedService(provider => ActivatorUtilities.CreateInstance<OpenLog>(
+
+        // Not AddHostedService: it takes one of a type, and a host has several logs.
+        builder.Services.AddSingleton<IHostedService>(provider => ActivatorUtilities.CreateInstance<OpenLog>(
             provider, provider.GetRequiredKeyedService<EventLog>(schema)));
     }
 

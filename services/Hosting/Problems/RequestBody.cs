@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 
@@ -10,6 +11,12 @@ namespace PartnerPulse.Hosting.Problems;
 /// <summary>Reading of JSON with faults that name the field.</summary>
 public static partial class RequestBody
 {
+    /// <summary>
+    /// Describes the body. Any content type is taken: what matters is whether it reads as JSON, and <c>curl -d</c> sends a form's.
+    /// </summary>
+    public static RouteHandlerBuilder TakesJson<T>(this RouteHandlerBuilder endpoint, bool isOptional = false) where T : notnull =>
+        endpoint.Accepts<T>(isOptional, "application/json", "*/*");
+
     /// <summary>The body as JSON, or what is wrong with it.</summary>
     public static async ValueTask<(T? Value, FieldFault? Fault)> ReadJsonAsync<T>(
         this HttpRequest request, JsonTypeInfo<T> type, CancellationToken cancellationToken)
@@ -55,8 +62,19 @@ public static partial class RequestBody
             return new FieldFault(path == "body" ? unknown.Groups["name"].Value : path, "is not a field that is known here");
         }
 
-        return new FieldFault(path, reason.Contains("could not be converted", StringComparison.Ordinal) ? "is not of the right type" : $"is not valid JSON: {reason}");
+        return new FieldFault(path, InWords(reason));
     }
+
+    // The serializer speaks to programmers; these are its sentences that a sender meets.
+    private static string InWords(string reason) =>
+        WrongToken().Match(reason) is { Success: true } token ? $"is a {token.Groups["is"].Value.ToLowerInvariant()} where a {token.Groups["wanted"].Value} is expected"
+        : reason.Contains("could not be converted", StringComparison.Ordinal) ? "is not of the right type"
+        : reason.StartsWith("Duplicate property", StringComparison.Ordinal) ? "is given twice"
+        : reason.Contains("does not contain any JSON tokens", StringComparison.Ordinal) ? "is empty"
+        : $"is not valid JSON: {reason}";
+
+    [GeneratedRegex("token type '(?<is>[^']*)' as a (?<wanted>[a-z]+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex WrongToken();
 
     [GeneratedRegex("^The JSON property '(?<name>[^']*)' could not be mapped", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex UnknownMember();
