@@ -43,6 +43,26 @@ internal static class Ports
             socket.Listen(1);
             return true;
         }
+        // Where the machine lacks the address (IPv6 switched off), nobody else can sit on it.
+        catch (SocketException fault) when (fault.SocketErrorCode is SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported)
+        {
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>True where somebody takes connections. Unlike <see cref="IsFree"/> it never stands in the way of who is about to.</summary>
+    public static async Task<bool> AnswersAsync(int port, CancellationToken cancellation)
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, port, cancellation);
+            return true;
+        }
         catch (SocketException)
         {
             return false;

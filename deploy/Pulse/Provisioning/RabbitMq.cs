@@ -107,7 +107,7 @@ internal static class RabbitMq
             Environment = environment,
             LogFile = data.Log("epmd"),
             Address = $"127.0.0.1:{node.Epmd}",
-            WhyNotReady = _ => Task.FromResult(Ports.IsFree(System.Net.IPAddress.Loopback, node.Epmd) ? "it does not listen yet" : null),
+            WhyNotReady = async token => await Ports.AnswersAsync(node.Epmd, token) ? null : "it does not listen yet",
             StopWithin = TimeSpan.FromSeconds(3),
         };
         var nodeSpec = new ProcessSpec

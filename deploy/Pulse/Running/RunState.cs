@@ -63,6 +63,10 @@ internal sealed record RunState
         {
             return null;
         }
+        catch (UnauthorizedAccessException fault)
+        {
+            throw new ProvisioningException($"{path} is another user's; only that user (or root) can see and end what runs there.", fault);
+        }
         catch (JsonException fault)
         {
             throw new ProvisioningException($"{path} cannot be read ({fault.Message}). End what runs by hand, then delete it.", fault);

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using PartnerPulse.Pulse.Provisioning;
 
@@ -125,9 +126,18 @@ internal sealed class Supervisor(Action<string> say, Action<IReadOnlyList<Runnin
                     return;
                 }
 
-                watched.Child.Dispose();
-                watched.Child = ChildProcess.Start(watched.Spec);
-                watched.Restarts++;
+                try
+                {
+                    var next = ChildProcess.Start(watched.Spec);
+                    watched.Child.Dispose();
+                    watched.Child = next;
+                    watched.Restarts++;
+                }
+                catch (Win32Exception fault)
+                {
+                    // No memory or no process to be had just now: the dead child stays in place and the next round tries again.
+                    say($"{watched.Spec.Name} cannot be started: {fault.Message}");
+                }
             }
 
             Tell();
@@ -146,7 +156,13 @@ internal sealed class Supervisor(Action<string> say, Action<IReadOnlyList<Runnin
 
         foreach (var watched in all.Reverse())
         {
-            await watched.Watcher;
+            // Whatever became of the watcher, its process must not be left behind.
+            await watched.Watcher.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (watched.Watcher.Exception is { } fault)
+            {
+                say($"{watched.Spec.Name} was no longer watched: {fault.GetBaseException().Message}");
+            }
+
             if (watched.Child is { } child)
             {
                 if (!child.HasExited)
@@ -189,13 +205,24 @@ internal sealed class Supervisor(Action<string> say, Action<IReadOnlyList<Runnin
                 })];
             }
 
-            changed(now);
+            try
+            {
+                changed(now);
+            }
+            catch (IOException fault)
+            {
+                // A full disk must not be the reason why nothing is started again.
+                say($"what runs cannot be written down: {fault.Message}");
+            }
         }
     }
 
     private static string LogTail(ProcessSpec spec)
     {
-        var lines = LogFiles.Tail(spec.LogFile, 15);
+        var lines = LogFiles.Tail(spec.LogFile, 100);
+        // .NET says first what is wrong and then, at length, where.
+        var said = lines.ToList().FindLastIndex(line => line.StartsWith("Unhandled exception", StringComparison.Ordinal));
+        lines = said >= 0 ? [.. lines.Skip(said).Take(8)] : [.. lines.TakeLast(15)];
         return lines.Count == 0 ? $" Its log {spec.LogFile} is empty." : $" The end of {spec.LogFile}:\n  {string.Join("\n  ", lines)}";
     }
 
