@@ -1,1 +1,3 @@
-return 0;
+using PartnerPulse.Pulse.Commands;
+
+return await PulseCommand.RunAsync(args);

@@ -1,2 +1,13 @@
-var app = WebApplication.CreateBuilder(args).Build();
+using PartnerPulse.Attribution;
+using PartnerPulse.Hosting;
+using PartnerPulse.Hosting.Bus;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddPartnerPulse();
+builder.AddAttribution();
+builder.AddBus();
+
+var app = builder.Build();
+app.UsePartnerPulse();
+app.MapAttribution();
 app.Run();

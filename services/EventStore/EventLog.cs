@@ -93,18 +93,69 @@ public sealed partial class EventLog
     }
 
     /// <summary>
+    /// Appends as <see cref="AppendAsync(IReadOnlyList{NewEvent}, CancellationToken)"/> does and tells which events were new, for
+    /// callers that answer for each of them.
+    /// </summary>
+    /// <returns>Ids of those that were new.</returns>
+    public async Task<IReadOnlySet<Guid>> AppendNewAsync(IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
+    {
+        var added = new HashSet<Guid>(events.Count);
+        if (events.Count == 0)
+        {
+            return added;
+        }
+
+        await using var connection = await _dataSource.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await LockAsync(connection, LockName, cancellationToken);
+        var distinct = Distinct(events);
+        for (var start = 0; start < distinct.Count; start += MaxEventsPerStatement)
+        {
+            await using var command = AppendCommand(
+                connection, _appendSql + " returning id", distinct, start, Math.Min(MaxEventsPerStatement, distinct.Count - start));
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                added.Add(reader.GetGuid(0));
+            }
+        }
+
+        await transaction.CommitAsync(cancellationToken);
+        SignalAppended();
+        return added;
+    }
+
+    /// <summary>
     /// Appends to one stream if it is at <paramref name="expectedVersion"/> (0: does not exist yet).
     /// </summary>
     /// <exception cref="ArgumentException">The events are of several streams, or there are none.</exception>
     public async Task<AppendOutcome> AppendAsync(Guid streamId, long expectedVersion, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
+    {
+        await using var connection = await _dataSource.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        var outcome = await AppendAsync(connection, streamId, expectedVersion, events, cancellationToken);
+        if (outcome is Appended)
+        {
+            await transaction.CommitAsync(cancellationToken);
+            SignalAppended();
+        }
+
+        return outcome;
+    }
+
+    /// <summary>
+    /// The same within the caller's transaction, so that the caller's rows commit with the events. Anything but
+    /// <see cref="Appended"/> means: roll back. Call it last, and <see cref="SignalAppended"/> after the commit.
+    /// </summary>
+    /// <exception cref="ArgumentException">The events are of several streams, or there are none.</exception>
+    public async Task<AppendOutcome> AppendAsync(
+        NpgsqlConnection connection, Guid streamId, long expectedVersion, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
     {
         if (events.Count == 0 || events.Any(e => e.StreamId != streamId))
         {
             throw new ArgumentException($"Expected one or more events of stream {streamId}.", nameof(events));
         }
 
-        await using var connection = await _dataSource.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await LockAsync(connection, LockName, cancellationToken);
         var (version, known) = await StreamStateAsync(connection, streamId, events, cancellationToken);
         if (known == events.Count)
@@ -127,10 +178,7 @@ public sealed partial class EventLog
             return new VersionConflict(expectedVersion, version);
         }
 
-        var position = await LastPositionAsync(connection, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
-        SignalAppended();
-        return new Appended(position, version + events.Count);
+        return new Appended(await LastPositionAsync(connection, cancellationToken), version + events.Count);
     }
 
     /// <summary>The next events after <paramref name="position"/>, in order; fewer than <paramref name="max"/> only at the end.</summary>
@@ -176,6 +224,22 @@ public sealed partial class EventLog
         return events;
     }
 
+    /// <summary>Those of the events that are in the log, in no order.</summary>
+    public async Task<IReadOnlyList<StoredEvent>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancellationToken)
+    {
+        await using var command = _dataSource.CreateCommand(
+            $"select seq_id, id, stream_id, version, type, timestamp, data from {Schema}.mt_events where id = any($1)");
+        command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = ids.ToArray() });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var events = new List<StoredEvent>(ids.Count);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            events.Add(Read(reader));
+        }
+
+        return events;
+    }
+
     /// <summary>Position of the last event; 0 where there is none.</summary>
     public async Task<long> LastPositionAsync(CancellationToken cancellationToken)
     {
@@ -186,7 +250,14 @@ public sealed partial class EventLog
     /// <summary>How far the reader of this name is; 0 where it never was.</summary>
     public async Task<long> CheckpointAsync(string name, CancellationToken cancellationToken)
     {
-        await using var command = _dataSource.CreateCommand($"select last_seq_id from {Schema}.mt_event_progression where name = $1");
+        await using var connection = await _dataSource.OpenConnectionAsync(cancellationToken);
+        return await CheckpointAsync(connection, name, cancellationToken);
+    }
+
+    /// <summary>The same within the caller's transaction.</summary>
+    public async Task<long> CheckpointAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand($"select last_seq_id from {Schema}.mt_event_progression where name = $1", connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = name });
         return await command.ExecuteScalarAsync(cancellationToken) as long? ?? 0;
     }
@@ -232,6 +303,12 @@ public sealed partial class EventLog
     private async Task<int> AppendStatementAsync(
         NpgsqlConnection connection, IReadOnlyList<NewEvent> events, int start, int count, CancellationToken cancellationToken)
     {
+        await using var command = AppendCommand(connection, _appendSql, events, start, count);
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private static NpgsqlCommand AppendCommand(NpgsqlConnection connection, string sql, IReadOnlyList<NewEvent> events, int start, int count)
+    {
         var ids = new Guid[count];
         var streamIds = new Guid[count];
         var streamTypes = new string[count];
@@ -249,14 +326,14 @@ public sealed partial class EventLog
             data[i] = Encoding.UTF8.GetString(e.Data.Span);
         }
 
-        await using var command = new NpgsqlCommand(_appendSql, connection);
+        var command = new NpgsqlCommand(sql, connection);
         command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = ids });
         command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = streamIds });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = streamTypes });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = types });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = dotnetTypes });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = data });
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        return command;
     }
 
     private async Task<(long Version, int Known)> StreamStateAsync(

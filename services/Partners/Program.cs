@@ -1,2 +1,14 @@
-var app = WebApplication.CreateBuilder(args).Build();
+using PartnerPulse.Hosting;
+using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Partners;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddPartnerPulse();
+builder.AddPostgres();
+builder.AddPartners();
+builder.AddBus();
+
+var app = builder.Build();
+app.UsePartnerPulse();
+app.MapPartners();
 app.Run();

@@ -12,8 +12,15 @@ namespace PartnerPulse.Hosting.Keys;
 /// <param name="Program">The program it belongs to.</param>
 public sealed record ApiKey(string Name, string Sha256, IReadOnlyList<string> Scopes, string Program)
 {
+    /// <summary>Whether the key has the scope; <see cref="Scope.PartnerPrefix"/> alone asks for any partner's.</summary>
     public bool May(string scope) =>
-        Scopes.Contains(Scope.Admin, StringComparer.Ordinal) || Scopes.Contains(scope, StringComparer.Ordinal);
+        Scopes.Contains(Scope.Admin, StringComparer.Ordinal)
+        || Scopes.Contains(scope, StringComparer.Ordinal)
+        || (scope == Scope.PartnerPrefix && Partner is not null);
+
+    /// <summary>The partner whose key it is; null for a key of the program's own people.</summary>
+    public string? Partner =>
+        Scopes.FirstOrDefault(s => s.StartsWith(Scope.PartnerPrefix, StringComparison.Ordinal))?[Scope.PartnerPrefix.Length..];
 
     public static string Hash(string key) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
 }

@@ -46,19 +46,19 @@ internal sealed class ApiKeyAuthentication(
 
     protected override Task HandleForbiddenAsync(AuthenticationProperties properties)
     {
-        var scope = Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>()?.Scope;
+        var scope = Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>()?.AnyOf;
         return Problem.Of(StatusCodes.Status403Forbidden, "The API key may not do this",
-            new FieldFault("Authorization", $"needs the scope '{scope}'")).ExecuteAsync(Context);
+            new FieldFault("Authorization", $"needs the scope {string.Join(" or ", scope ?? [])}")).ExecuteAsync(Context);
     }
 }
 
-internal sealed record RequiredScope(string Scope) : IAuthorizationRequirement;
+internal sealed record RequiredScope(IReadOnlyList<string> AnyOf) : IAuthorizationRequirement;
 
 internal sealed class ScopeHandler : AuthorizationHandler<RequiredScope>
 {
     protected override Task HandleRequirementAsync(AuthorizationHandlerContext context, RequiredScope requirement)
     {
-        if (context.Resource is HttpContext http && http.Features.Get<ApiKey>() is { } key && key.May(requirement.Scope))
+        if (context.Resource is HttpContext http && http.Features.Get<ApiKey>() is { } key && requirement.AnyOf.Any(key.May))
         {
             context.Succeed(requirement);
         }
@@ -70,16 +70,16 @@ internal sealed class ScopeHandler : AuthorizationHandler<RequiredScope>
 /// <summary>Authorisation of endpoints by the scopes of API keys.</summary>
 public static class ApiKeyExtensions
 {
-    /// <summary>Only keys with this scope (or <c>admin</c>) may call the endpoint: 401 without a key, 403 with another's.</summary>
-    public static TBuilder RequireScope<TBuilder>(this TBuilder endpoint, string scope)
+    /// <summary>Only keys with one of these scopes (or <c>admin</c>) may call the endpoint: 401 without a key, 403 with another's.</summary>
+    public static TBuilder RequireScope<TBuilder>(this TBuilder endpoint, params IReadOnlyList<string> anyOf)
         where TBuilder : IEndpointConventionBuilder
     {
-        if (!Scope.IsKnown(scope))
+        if (anyOf.FirstOrDefault(scope => !Scope.IsKnown(scope) && scope != Scope.PartnerPrefix) is { } unknown)
         {
-            throw new ArgumentException($"'{scope}' is not a scope.", nameof(scope));
+            throw new ArgumentException($"'{unknown}' is not a scope.", nameof(anyOf));
         }
 
-        var requirement = new RequiredScope(scope);
+        var requirement = new RequiredScope(anyOf);
         endpoint.WithMetadata(requirement);
         return endpoint.RequireAuthorization(new AuthorizationPolicyBuilder(ApiKeyAuthentication.SchemeName).AddRequirements(requirement).Build());
     }

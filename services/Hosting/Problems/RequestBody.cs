@@ -1,13 +1,22 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 
 namespace PartnerPulse.Hosting.Problems;
 
 /// <summary>Reading of JSON with faults that name the field.</summary>
-public static class RequestBody
+public static partial class RequestBody
 {
+    /// <summary>
+    /// Describes the body. Any content type is taken: what matters is whether it reads as JSON, and <c>curl -d</c> sends a form's.
+    /// </summary>
+    public static RouteHandlerBuilder TakesJson<T>(this RouteHandlerBuilder endpoint, bool isOptional = false) where T : notnull =>
+        endpoint.Accepts<T>(isOptional, "application/json", "*/*");
+
     /// <summary>The body as JSON, or what is wrong with it.</summary>
     public static async ValueTask<(T? Value, FieldFault? Fault)> ReadJsonAsync<T>(
         this HttpRequest request, JsonTypeInfo<T> type, CancellationToken cancellationToken)
@@ -39,12 +48,61 @@ public static class RequestBody
 
     private static FieldFault Fault(JsonException e)
     {
+        if (e is FieldFormatException)
+        {
+            return new FieldFault(e.Path is { Length: > 2 } at ? at[2..] : "body", e.Message);
+        }
+
         var path = e.Path is null or "$" ? "body" : e.Path.StartsWith("$.", StringComparison.Ordinal) ? e.Path[2..] : e.Path[1..];
         var reason = e.InnerException?.Message ?? e.Message;
         var end = reason.IndexOf(" Path: ", StringComparison.Ordinal);
         reason = end >= 0 ? reason[..end] : reason;
-        return new FieldFault(path, reason.Contains("could not be converted", StringComparison.Ordinal) ? "is not of the right type" : $"is not valid JSON: {reason}");
+        if (UnknownMember().Match(reason) is { Success: true } unknown)
+        {
+            return new FieldFault(path == "body" ? unknown.Groups["name"].Value : path, "is not a field that is known here");
+        }
+
+        return new FieldFault(path, InWords(reason));
     }
+
+    // The serializer speaks to programmers; these are its sentences that a sender meets.
+    private static string InWords(string reason) =>
+        WrongToken().Match(reason) is { Success: true } token ? $"is a {token.Groups["is"].Value.ToLowerInvariant()} where a {token.Groups["wanted"].Value} is expected"
+        : reason.Contains("could not be converted", StringComparison.Ordinal) ? "is not of the right type"
+        : reason.StartsWith("Duplicate property", StringComparison.Ordinal) ? "is given twice"
+        : reason.Contains("does not contain any JSON tokens", StringComparison.Ordinal) ? "is empty"
+        : $"is not valid JSON: {reason}";
+
+    [GeneratedRegex("token type '(?<is>[^']*)' as a (?<wanted>[a-z]+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex WrongToken();
+
+    [GeneratedRegex("^The JSON property '(?<name>[^']*)' could not be mapped", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex UnknownMember();
+}
+
+/// <summary>A value of JSON that is not what its field takes; the message completes the sentence that begins with the field.</summary>
+internal sealed class FieldFormatException(string reason) : JsonException(reason);
+
+/// <summary>
+/// A time with its offset. Without one the framework would take the clock of this machine, and the same order would happen at
+/// another time on another server.
+/// </summary>
+public sealed class TimeWithOffset : JsonConverter<DateTimeOffset>
+{
+    public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.String
+            && reader.TryGetDateTimeOffset(out var time)
+            && reader.TryGetDateTime(out var plain)
+            && plain.Kind != DateTimeKind.Unspecified)
+        {
+            return time;
+        }
+
+        throw new FieldFormatException("is not a time with its offset such as \"2026-11-22T08:30:00+01:00\"");
+    }
+
+    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options) => writer.WriteStringValue(value);
 }
 
 /// <summary>Turns what Kestrel refuses into problem details, and anything unforeseen into a 500 that tells nothing.</summary>

@@ -1,0 +1,110 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Spectre.Console;
+
+namespace PartnerPulse.Pulse.Commands;
+
+/// <summary>What the API answers, as tables for people.</summary>
+internal static class Tables
+{
+    public static void Credits(JsonNode credits)
+    {
+        AnsiConsole.MarkupLineInterpolated($"[bold]Credit per partner[/]  rules version {credits["rulesVersion"]}, generation {credits["generation"]}");
+        var table = New("partner", "orders", "shares", "amount", "commission");
+        foreach (var row in List(credits["rows"]))
+        {
+            table.AddRow(Text(row["partner"]), Text(row["conversions"]), Shares(row["shares"]), Money(row["amounts"], "amount"), Money(row["amounts"], "commission"));
+        }
+
+        if (credits["unattributed"] is { } nobody)
+        {
+            table.AddEmptyRow();
+            table.AddRow("[grey]nobody[/]", Text(nobody["conversions"]), "", Money(nobody["amounts"], "amount"), "");
+        }
+
+        AnsiConsole.Write(table);
+    }
+
+    public static void Difference(JsonNode diff)
+    {
+        AnsiConsole.MarkupLineInterpolated(
+            $"[bold]What would change[/]  rules version {diff["againstRulesVersion"]} → {diff["rulesVersion"]}; {diff["conversionsChanged"]} orders differ");
+        var table = New("partner", "shares now", "then", "commission now", "then", "difference");
+        var rows = List(diff["rows"]).ToList();
+        foreach (var row in rows)
+        {
+            table.AddRow(
+                Text(row["partner"]),
+                Shares(row["before"]?["shares"]), Shares(row["after"]?["shares"]),
+                Money(row["before"]?["amounts"], "commission"), Money(row["after"]?["amounts"], "commission"),
+                Money(row["difference"]?["amounts"], "commission", signed: true));
+        }
+
+        if (rows.Count == 0)
+        {
+            AnsiConsole.MarkupLine("Nothing.");
+            return;
+        }
+
+        AnsiConsole.Write(table);
+    }
+
+    public static void Receipt(JsonNode receipt)
+    {
+        var order = receipt["conversion"];
+        AnsiConsole.MarkupLineInterpolated($"[bold]Receipt[/]  order {order?["orderId"]} of {order?["source"]}, {Day(order?["occurredAt"])}");
+        AnsiConsole.MarkupLineInterpolated($"{receipt["summary"]}");
+        var currency = order?["currency"]?.ToString() ?? "";
+        if (order?["amount"] is { } amount)
+        {
+            AnsiConsole.MarkupLineInterpolated($"amount {amount} {currency}, net of refunds {order["net"]} {currency}");
+        }
+
+        var rules = receipt["rules"];
+        AnsiConsole.MarkupLineInterpolated($"[grey]rules {rules?["version"]} ({rules?["name"]}): {rules?["model"]}, {rules?["windowDays"]} days; log position {receipt["logPosition"]}[/]");
+        var table = New("touch", "partner", "link", "found by", "share", $"amount {currency}", $"commission {currency}");
+        foreach (var touch in List(receipt["touches"]))
+        {
+            table.AddRow(
+                Day(touch["occurredAt"]), Text(touch["partner"]), Text(touch["link"]), Text(touch["evidence"]),
+                touch["stoppedBy"] is { } reason ? $"[grey]{Text(reason)}[/]" : Shares(touch["share"]), Text(touch["amount"]), Text(touch["commission"]));
+        }
+
+        AnsiConsole.Write(table);
+        foreach (var adjustment in List(receipt["adjustments"]))
+        {
+            AnsiConsole.MarkupLineInterpolated($"{adjustment["reason"]} {adjustment["id"]}, {Day(adjustment["occurredAt"])}: {adjustment["amount"]} {adjustment["currency"]}");
+        }
+    }
+
+    /// <summary>Text columns first; every column that holds a number is aligned to the right.</summary>
+    public static Table New(params string[] columns)
+    {
+        var table = new Table().Border(TableBorder.Simple);
+        foreach (var column in columns)
+        {
+            var added = new TableColumn(column.EscapeMarkup()) { NoWrap = true };
+            table.AddColumn(column is "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" ? added : added.RightAligned());
+        }
+
+        return table;
+    }
+
+    private static string Money(JsonNode? amounts, string field, bool signed = false) => string.Join('\n', List(amounts).Select(amount =>
+    {
+        var value = amount[field]?.ToString() ?? "";
+        var text = $"{(signed && !value.StartsWith('-') && decimal.TryParse(value, CultureInfo.InvariantCulture, out var sum) && sum != 0 ? "+" : "")}{value} {amount["currency"]}".EscapeMarkup();
+        return !signed ? text : value.StartsWith('-') ? $"[red]{text}[/]" : $"[green]{text}[/]";
+    }));
+
+    // Shares come unrounded; two decimals are what a person compares.
+    private static string Shares(JsonNode? shares) =>
+        decimal.TryParse(shares?.ToString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value.ToString("0.00", CultureInfo.InvariantCulture) : "";
+
+    private static string Day(JsonNode? time) =>
+        DateTimeOffset.TryParse(time?.ToString(), CultureInfo.InvariantCulture, out var at) ? at.ToUniversalTime().ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) : "";
+
+    private static string Text(JsonNode? node) => (node?.ToString() ?? "").EscapeMarkup();
+
+    private static IEnumerable<JsonNode> List(JsonNode? node) => (node as JsonArray ?? []).OfType<JsonNode>();
+}

@@ -1,0 +1,31 @@
+using PartnerPulse.Attribution;
+using PartnerPulse.Conversions;
+using PartnerPulse.Edge;
+using PartnerPulse.Hosting;
+using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Partners;
+
+namespace PartnerPulse.Pulse;
+
+/// <summary>All services in one process, on one port, with MassTransit's mediator in place of the broker.</summary>
+internal static class StandaloneHost
+{
+    public static async Task RunAsync(string[] args, CancellationToken cancellation)
+    {
+        var builder = WebApplication.CreateBuilder(args);
+        builder.AddPartnerPulse();
+        builder.AddAttribution();
+        builder.AddPartners();
+        builder.AddConversions();
+        builder.AddEdge();
+        builder.AddBus();
+
+        await using var app = builder.Build();
+        app.UsePartnerPulse();
+        app.MapAttribution();
+        app.MapPartners();
+        app.MapConversions();
+        app.MapEdge();
+        await app.RunAsync(cancellation);
+    }
+}

@@ -1,0 +1,131 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Attribution.Core;
+
+/// <summary>The whole log folded in memory: the reference that every incremental fold must equal.</summary>
+public sealed class History
+{
+    private History(ImmutableArray<Journey> journeys, PartnerStandings standings)
+    {
+        Journeys = journeys;
+        Standings = standings;
+    }
+
+    /// <summary>One for each conversion, ordered by conversion id as bytes.</summary>
+    public ImmutableArray<Journey> Journeys { get; }
+
+    public PartnerStandings Standings { get; }
+
+    /// <summary>Folds events in any order, with any of them any number of times.</summary>
+    /// <exception cref="UnreachableException">An event that this fold has never heard of: decide here what it means.</exception>
+    public static History Fold(IEnumerable<IEvent> events)
+    {
+        var clicks = new Dictionary<Guid, ClickRecorded>();
+        var clicksOf = new Dictionary<string, List<ClickRecorded>>(StringComparer.Ordinal);
+        var conversions = new Dictionary<Guid, ConversionRecorded>();
+        var conversionsOf = new Dictionary<string, List<ConversionRecorded>>(StringComparer.Ordinal);
+        var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
+        var standings = new List<IEvent>();
+
+        foreach (var @event in events)
+        {
+            switch (@event)
+            {
+                case ClickRecorded click:
+                    if (clicks.TryAdd(click.EventId, click) && click.VisitorId is { } visitor)
+                    {
+                        Under(clicksOf, visitor).Add(click);
+                    }
+
+                    break;
+
+                case ConversionRecorded conversion:
+                    if (conversions.TryAdd(conversion.ConversionId, conversion) && conversion.CustomerKey is { } customer)
+                    {
+                        Under(conversionsOf, customer).Add(conversion);
+                    }
+
+                    break;
+
+                case ConversionAdjusted adjustment:
+                    Under(adjustmentsOf, adjustment.ConversionId).Add(adjustment);
+                    break;
+
+                case PartnerSuspended or PartnerReinstated:
+                    standings.Add(@event);
+                    break;
+
+                case PartnerEnrolled or LinkPublished or LinkRetired:
+                    break; // A click names its partner itself; whether the link still leads somewhere is no matter of credit.
+
+                case RulesPublished or ReplayRequested or ReplayCompleted or ReplayPromoted or ReplayDiscarded or CreditsRevised:
+                    break; // What we decided is no fact to decide from.
+
+                default:
+                    throw new UnreachableException($"History does not know {@event.GetType().Name}.");
+            }
+        }
+
+        var journeys = ImmutableArray.CreateBuilder<Journey>(conversions.Count);
+        foreach (var conversion in conversions.Values)
+        {
+            var ofSameCustomer = conversion.CustomerKey is { } customer ? conversionsOf[customer] : [];
+            var found = Whose(conversion, ofSameCustomer, clicks, clicksOf);
+            var adjustments = adjustmentsOf.GetValueOrDefault(conversion.ConversionId, []);
+            journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments));
+        }
+
+        journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));
+        return new History(journeys.MoveToImmutable(), PartnerStandings.From(standings));
+    }
+
+    /// <summary>Every click that could belong to the conversion; <see cref="Journey.Assemble"/> picks.</summary>
+    private static List<ClickRecorded> Whose(
+        ConversionRecorded conversion,
+        List<ConversionRecorded> ofSameCustomer,
+        Dictionary<Guid, ClickRecorded> clicks,
+        Dictionary<string, List<ClickRecorded>> clicksOf)
+    {
+        var found = new List<ClickRecorded>();
+        var visitors = new HashSet<string>(StringComparer.Ordinal);
+        Follow(conversion);
+        foreach (var other in ofSameCustomer)
+        {
+            Follow(other);
+        }
+
+        return found;
+
+        void Follow(ConversionRecorded from)
+        {
+            if (from.ClickId is { } id && clicks.TryGetValue(id, out var click))
+            {
+                found.Add(click);
+                FollowVisitor(click.VisitorId);
+            }
+
+            FollowVisitor(from.VisitorId);
+        }
+
+        void FollowVisitor(string? visitor)
+        {
+            if (visitor is not null && visitors.Add(visitor) && clicksOf.TryGetValue(visitor, out var theirs))
+            {
+                found.AddRange(theirs);
+            }
+        }
+    }
+
+    private static List<TItem> Under<TKey, TItem>(Dictionary<TKey, List<TItem>> index, TKey key)
+        where TKey : notnull
+    {
+        if (!index.TryGetValue(key, out var items))
+        {
+            index.Add(key, items = []);
+        }
+
+        return items;
+    }
+}

@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace PartnerPulse.Attribution.Core;
+
+/// <summary>The plain sentence of a receipt.</summary>
+internal static class ReceiptSentences
+{
+    private const int MaxListed = 5;
+
+    public static string ForOperator(ConversionReceipt receipt)
+    {
+        var order = Order(receipt);
+        if (receipt.Decision != "credited")
+        {
+            return $"Nobody is credited for {order}: {Nobody(receipt)}.";
+        }
+
+        var parts = receipt.Partners.Take(MaxListed)
+            .Select(p => $"{p.Partner} has {Portion(p.Share)} ({p.Amount} {receipt.Conversion.Currency}, commission {p.Commission})").ToList();
+        if (receipt.Partners.Length > MaxListed)
+        {
+            parts.Add($"{receipt.Partners.Length - MaxListed} more have the rest");
+        }
+
+        var candidates = receipt.Touches.Count(t => t.StoppedBy is null);
+        return $"Of {order}, worth {receipt.Conversion.Net} {receipt.Conversion.Currency}, {Listed(parts)}, by {receipt.Rules.Model} "
+            + $"over {Clicks(candidates)} that count{(candidates == 1 ? "s" : "")}{Stopped(receipt)}.";
+    }
+
+    public static string ForPartner(ConversionReceipt receipt, string partnerId)
+    {
+        var order = Order(receipt);
+        var own = receipt.Touches.Where(t => t.Partner == partnerId).ToList();
+        if (own.Count == 0)
+        {
+            return $"You are not credited for {order}: no click on a link of yours belongs to it.";
+        }
+
+        var candidates = receipt.Touches.Where(t => t.StoppedBy is null).ToList();
+        var ownCandidates = own.Where(t => t.StoppedBy is null).ToList();
+        if (ownCandidates.Count == 0)
+        {
+            var telling = own.MaxBy(t => StopReason.InOrder.IndexOf(t.StoppedBy!))!;
+            return $"You are not credited for {order}: your click of {Time(telling.OccurredAt)} does not count, because {Because(telling.StoppedBy!, receipt)}.";
+        }
+
+        var why = Why(receipt, candidates, ownCandidates);
+        if (receipt.Partners.FirstOrDefault(p => p.Partner == partnerId) is not { } credit)
+        {
+            return $"You are not credited for {order}: {why}.";
+        }
+
+        var gets = $"{Portion(credit.Share)} of {order} ({credit.Amount} {receipt.Conversion.Currency})";
+        return ownCandidates.Exists(t => t.Forfeited == true)
+            ? $"Your part, {gets}, is kept and not paid: you were suspended at the time of the conversion."
+            : $"You are credited with {gets}, commission {credit.Commission} {receipt.Conversion.Currency}: {why}.";
+    }
+
+    private static string Why(ConversionReceipt receipt, List<ReceiptTouch> candidates, List<ReceiptTouch> own)
+    {
+        var (first, last) = (candidates[0], candidates[^1]);
+        switch (receipt.Rules.Model)
+        {
+            case "first-touch":
+                return own.Contains(first)
+                    ? $"your click of {Time(first.OccurredAt)} was the first that counts"
+                    : $"the first click that counts came through another partner, at {Time(first.OccurredAt)}; your first was at {Time(own[0].OccurredAt)}";
+            case "last-touch":
+                return own.Contains(last)
+                    ? $"your click of {Time(last.OccurredAt)} was the last that counts"
+                    : $"the last click that counts came through another partner, at {Time(last.OccurredAt)}; your last was at {Time(own[^1].OccurredAt)}";
+            case "linear":
+                return $"each of {Clicks(candidates.Count)} that count has the same part, and {own.Count} of them {(own.Count == 1 ? "is" : "are")} yours";
+            case "position-based":
+                return $"the part of a click goes by its place among the {Clicks(candidates.Count)} that count, and yours {(own.Count == 1 ? "has" : "have")} {Places(candidates, own)}";
+            case "time-decay":
+                return $"the part of a click halves with every half-life of its age, and {own.Count} of {Clicks(candidates.Count)} that count {(own.Count == 1 ? "is" : "are")} yours, the latest at {Time(own[^1].OccurredAt)}";
+            default:
+                throw new UnreachableException(receipt.Rules.Model);
+        }
+    }
+
+    private static string Nobody(ConversionReceipt receipt) => receipt.Reason switch
+    {
+        StopReason.NoTouches => "no click belongs to it",
+        StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt),
+        { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt)}",
+        { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt)}",
+        null => throw new UnreachableException("A conversion without credit has a reason."),
+    };
+
+    private static string Because(string reason, ConversionReceipt receipt) => reason switch
+    {
+        StopReason.KindNotCredited => $"the rules do not credit a {receipt.Conversion.Kind}",
+        StopReason.EvidenceNotCounted => "the rules do not count the way in which it was found",
+        StopReason.Test => receipt.Conversion.Test ? "the conversion is a test and the click is not" : "the click is a test and the conversion is not",
+        StopReason.WrongProgram => "it belongs to another program",
+        StopReason.AfterConversion => "it came after the conversion",
+        StopReason.OutsideWindow => $"it came more than {receipt.Rules.WindowDays} days before the conversion",
+        StopReason.Prefetch => "a browser fetched the page ahead and nobody had clicked",
+        StopReason.Preview => "it was the preview of a link and nobody had clicked",
+        StopReason.Head => "it only asked for headers, which no visitor does",
+        StopReason.SuspendedPartner => "the partner was suspended at the time of the conversion",
+        StopReason.RepeatClick => $"it came within {receipt.Rules.RepeatMinutes} minutes after another click on the same partner",
+        _ => throw new UnreachableException(reason),
+    };
+
+    private static string Order(ConversionReceipt receipt) =>
+        $"{receipt.Conversion.Kind} {receipt.Conversion.OrderId} of {receipt.Conversion.Source}";
+
+    private static string Portion(decimal share) => share == 1 ? "the whole" : $"{(share * 100).ToString("0.##", NumberFormatInfo.InvariantInfo)} %";
+
+    private static string Clicks(int count) => count == 1 ? "1 click" : $"{count} clicks";
+
+    private static string Stopped(ConversionReceipt receipt)
+    {
+        var stopped = receipt.Touches.Count(t => t.StoppedBy is not null);
+        return stopped == 0 ? "" : $"; {stopped} more {(stopped == 1 ? "does" : "do")} not";
+    }
+
+    private static string Places(List<ReceiptTouch> candidates, List<ReceiptTouch> own)
+    {
+        var places = new List<string>();
+        for (var i = 0; i < candidates.Count && places.Count < MaxListed; i++)
+        {
+            if (candidates[i].Partner == own[0].Partner)
+            {
+                places.Add((i + 1).ToString(NumberFormatInfo.InvariantInfo));
+            }
+        }
+
+        if (own.Count > MaxListed)
+        {
+            places.Add($"{own.Count - MaxListed} more");
+        }
+
+        return $"place{(places.Count == 1 ? "" : "s")} {Listed(places)}";
+    }
+
+    private static string Listed(List<string> parts) =>
+        parts.Count == 1 ? parts[0] : $"{string.Join(", ", parts.Take(parts.Count - 1))} and {parts[^1]}";
+
+    private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", DateTimeFormatInfo.InvariantInfo);
+}

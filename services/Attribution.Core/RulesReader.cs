@@ -1,0 +1,527 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Attribution.Core;
+
+/// <summary>Reads one rule document and collects every fault of it.</summary>
+internal sealed class RulesReader
+{
+    private const int MaxNameLength = 200;
+    private const int MaxPartnerLength = 64;
+    private const int MaxWindowDays = 3_650;
+    private const int MaxRepeatMinutes = 43_200;
+    private const int MaxHalfLifeDays = 3_650;
+    private const int MaxCommissionEntries = 1_000;
+
+    // Named in the rules of attribution and not built into this engine: to read past them would credit otherwise than asked.
+    private static readonly string[] s_laterFields =
+        ["effectiveFrom", "scope", "coupon", "inherit", "consent", "selfReferral", "window", "windows", "partnerWindows", "partnerWindowDays", "prefetch", "preview", "head"];
+
+    private static readonly string[] s_laterCommissionFields =
+        ["group", "partnerGroup", "product", "newCustomer", "cap", "min", "minimum"];
+
+    private static readonly string[] s_laterModels = ["markov", "shapley"];
+
+    private readonly ImmutableArray<Fault>.Builder _faults = ImmutableArray.CreateBuilder<Fault>();
+
+    public RulesParse Read(JsonElement document)
+    {
+        if (document.ValueKind != JsonValueKind.Object)
+        {
+            Refuse("$", "must be a JSON object");
+            return new RulesRefused(_faults.ToImmutable());
+        }
+
+        var rules = new Rules { Name = string.Empty };
+        var named = false;
+        foreach (var (field, value) in Fields(document, string.Empty))
+        {
+            switch (field)
+            {
+                case "name":
+                    named = true;
+                    rules = rules with { Name = Name(value) };
+                    break;
+                case "model":
+                    rules = rules with { Model = ReadModel(value) };
+                    break;
+                case "windowDays":
+                    rules = rules with { WindowDays = Whole(field, value, 1, MaxWindowDays) };
+                    break;
+                case "repeatMinutes":
+                    rules = rules with { RepeatMinutes = Whole(field, value, 0, MaxRepeatMinutes) };
+                    break;
+                case "bots":
+                    ReadBots(value);
+                    break;
+                case "suspended":
+                    rules = rules with { Suspended = Choice(field, value, Words.Of, SuspendedPartners.PassOn, SuspendedPartners.Forfeit) };
+                    break;
+                case "kinds":
+                    rules = rules with { Kinds = Choices(field, value, Words.Of, Rules.AllKinds) };
+                    break;
+                case "evidence":
+                    rules = rules with { Evidence = Choices(field, value, Words.Of, Rules.AllEvidence) };
+                    break;
+                case "commission":
+                    rules = rules with { Commission = ReadCommission(value) };
+                    break;
+                default:
+                    RefuseField(field, field, s_laterFields);
+                    break;
+            }
+        }
+
+        if (!named)
+        {
+            Refuse("name", "is missing");
+        }
+
+        return _faults.Count == 0 ? new RulesAccepted(rules) : new RulesRefused(_faults.ToImmutable());
+    }
+
+    private string Name(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.String)
+        {
+            Refuse("name", "must be a string");
+            return string.Empty;
+        }
+
+        var name = value.GetString()!;
+        if (string.IsNullOrWhiteSpace(name))
+        {
+            Refuse("name", "must not be empty");
+        }
+        else if (name.Length > MaxNameLength)
+        {
+            Refuse("name", $"has {name.Length} characters; at most {MaxNameLength}");
+        }
+        else if (name.Any(char.IsControl))
+        {
+            Refuse("name", "must not contain control characters");
+        }
+
+        return name;
+    }
+
+    private Model ReadModel(JsonElement value)
+    {
+        var nothing = new FirstTouch();
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            Refuse("model", "must be an object such as {\"kind\":\"linear\"}");
+            return nothing;
+        }
+
+        string? kind = null;
+        var given = new List<(string Field, JsonElement Value)>();
+        foreach (var (field, part) in Fields(value, "model"))
+        {
+            if (field == "kind")
+            {
+                kind = part.ValueKind == JsonValueKind.String ? part.GetString() : part.GetRawText();
+            }
+            else
+            {
+                given.Add((field, part));
+            }
+        }
+
+        switch (kind)
+        {
+            case null:
+                Refuse("model.kind", "is missing");
+                return nothing;
+            case "first-touch":
+                RefuseAll(given, kind);
+                return nothing;
+            case "last-touch":
+                RefuseAll(given, kind);
+                return new LastTouch();
+            case "linear":
+                RefuseAll(given, kind);
+                return new Linear();
+            case "position-based":
+                return ReadPositionBased(given);
+            case "time-decay":
+                return ReadTimeDecay(given);
+            default:
+                Refuse("model.kind", s_laterModels.Contains(kind, StringComparer.Ordinal)
+                    ? $"'{kind}' is not supported by engine version {Engine.Version} yet"
+                    : $"'{kind}' is none of first-touch, last-touch, linear, position-based, time-decay");
+                return nothing;
+        }
+    }
+
+    private PositionBased ReadPositionBased(List<(string Field, JsonElement Value)> given)
+    {
+        var first = 4_000;
+        var last = 4_000;
+        foreach (var (field, value) in given)
+        {
+            switch (field)
+            {
+                case "first":
+                    first = BasisPoints("model.first", value);
+                    break;
+                case "last":
+                    last = BasisPoints("model.last", value);
+                    break;
+                default:
+                    Refuse($"model.{field}", "is no field of the model position-based, which has first and last");
+                    break;
+            }
+        }
+
+        if (first + last > 10_000)
+        {
+            Refuse("model", $"first {Text(Rules.Percent(first))} and last {Text(Rules.Percent(last))} together are more than 100");
+        }
+
+        return new PositionBased(first, last);
+    }
+
+    private TimeDecay ReadTimeDecay(List<(string Field, JsonElement Value)> given)
+    {
+        var halfLife = 7m;
+        foreach (var (field, value) in given)
+        {
+            if (field != "halfLifeDays")
+            {
+                Refuse($"model.{field}", "is no field of the model time-decay, which has halfLifeDays");
+                continue;
+            }
+
+            const string Path = "model.halfLifeDays";
+            if (Number(Path, value) is not { } days)
+            {
+                continue;
+            }
+
+            if (days <= 0 || days > MaxHalfLifeDays)
+            {
+                Refuse(Path, $"is {Text(days)}; must be more than 0 and at most {MaxHalfLifeDays}");
+            }
+            else if (decimal.Round(days, 4) != days)
+            {
+                Refuse(Path, $"is {Text(days)}; at most 4 decimals");
+            }
+            else
+            {
+                halfLife = days;
+            }
+        }
+
+        return new TimeDecay(halfLife);
+    }
+
+    private void ReadBots(JsonElement value)
+    {
+        if (value.ValueKind == JsonValueKind.String && value.ValueEquals("exclude"u8))
+        {
+            Refuse("bots", $"'exclude' needs a bot list, which engine version {Engine.Version} does not have yet; only 'include' is possible");
+            return;
+        }
+
+        Choice("bots", value, Words.Of, Bots.Include);
+    }
+
+    private ImmutableArray<CommissionEntry> ReadCommission(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Array)
+        {
+            Refuse("commission", "must be a list such as [{\"percent\":20}]");
+            return [];
+        }
+
+        if (value.GetArrayLength() > MaxCommissionEntries)
+        {
+            Refuse("commission", $"has {value.GetArrayLength()} entries; at most {MaxCommissionEntries}");
+            return [];
+        }
+
+        var entries = ImmutableArray.CreateBuilder<CommissionEntry>(value.GetArrayLength());
+        foreach (var entry in value.EnumerateArray())
+        {
+            entries.Add(ReadCommissionEntry(entry, $"commission[{entries.Count}]"));
+        }
+
+        return entries.MoveToImmutable();
+    }
+
+    private CommissionEntry ReadCommissionEntry(JsonElement value, string path)
+    {
+        var entry = new CommissionEntry();
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            Refuse(path, "must be an object such as {\"percent\":20}");
+            return entry;
+        }
+
+        JsonElement? percent = null;
+        JsonElement? flat = null;
+        JsonElement? currency = null;
+        foreach (var (field, part) in Fields(value, path))
+        {
+            switch (field)
+            {
+                case "percent":
+                    percent = part;
+                    break;
+                case "flat":
+                    flat = part;
+                    break;
+                case "currency":
+                    currency = part;
+                    break;
+                case "kind":
+                    entry = entry with { Kind = Choice($"{path}.kind", part, Words.Of, [.. Rules.AllKinds]) };
+                    break;
+                case "partner":
+                    entry = entry with { Partner = Partner($"{path}.partner", part) };
+                    break;
+                default:
+                    RefuseField($"{path}.{field}", field, s_laterCommissionFields);
+                    break;
+            }
+        }
+
+        if (percent is null && flat is null)
+        {
+            Refuse(path, "must give percent or flat");
+        }
+        else if (percent is not null && flat is not null)
+        {
+            Refuse(path, "gives percent and flat; only one of them can be meant");
+        }
+
+        if (percent is { } rate)
+        {
+            entry = entry with { PercentBasisPoints = BasisPoints($"{path}.percent", rate) };
+        }
+
+        if (currency is { } code)
+        {
+            entry = entry with { Currency = CurrencyCode($"{path}.currency", code) };
+        }
+
+        if (flat is { } sum)
+        {
+            entry = entry with { FlatMinor = Flat(path, sum, currency is not null, entry.Currency) };
+        }
+
+        return entry;
+    }
+
+    private string? Partner(string path, JsonElement value)
+    {
+        if (value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 0 and <= MaxPartnerLength } partner)
+        {
+            return partner;
+        }
+
+        Refuse(path, $"must be a partner id of 1 to {MaxPartnerLength} characters");
+        return null;
+    }
+
+    private string? CurrencyCode(string path, JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.String)
+        {
+            Refuse(path, "must be a string such as \"EUR\"");
+            return null;
+        }
+
+        var code = value.GetString()!;
+        if (Currency.Decimals(code) is null)
+        {
+            Refuse(path, $"'{code}' is not a currency of ISO 4217");
+            return null;
+        }
+
+        return code;
+    }
+
+    private long? Flat(string path, JsonElement value, bool currencyGiven, string? currency)
+    {
+        if (!currencyGiven)
+        {
+            Refuse($"{path}.currency", "is missing; a flat sum needs its currency");
+        }
+
+        if (value.ValueKind != JsonValueKind.String)
+        {
+            Refuse($"{path}.flat", "must be a decimal string such as \"5.00\"");
+            return null;
+        }
+
+        if (currency is null)
+        {
+            return null;
+        }
+
+        if (!Currency.TryParse(value.GetString()!, currency, out var minor, out var reason))
+        {
+            Refuse($"{path}.flat", reason!);
+            return null;
+        }
+
+        if (minor < 0)
+        {
+            Refuse($"{path}.flat", $"'{value.GetString()}' is negative");
+            return null;
+        }
+
+        return minor;
+    }
+
+    private int BasisPoints(string path, JsonElement value)
+    {
+        if (Number(path, value) is not { } percent)
+        {
+            return 0;
+        }
+
+        if (percent is < 0 or > 100)
+        {
+            Refuse(path, $"is {Text(percent)}; must be 0 to 100");
+            return 0;
+        }
+
+        if (decimal.Round(percent, 2) != percent)
+        {
+            Refuse(path, $"is {Text(percent)}; at most 2 decimals");
+            return 0;
+        }
+
+        return (int)(percent * 100);
+    }
+
+    private int Whole(string path, JsonElement value, int least, int most)
+    {
+        if (Number(path, value) is not { } number)
+        {
+            return least;
+        }
+
+        if (number != decimal.Truncate(number))
+        {
+            Refuse(path, $"is {Text(number)}; must be a whole number");
+            return least;
+        }
+
+        if (number < least || number > most)
+        {
+            Refuse(path, $"is {Text(number)}; must be {least} to {most}");
+            return least;
+        }
+
+        return (int)number;
+    }
+
+    private decimal? Number(string path, JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Number)
+        {
+            Refuse(path, "must be a number");
+            return null;
+        }
+
+        if (!value.TryGetDecimal(out var number))
+        {
+            Refuse(path, "is out of range");
+            return null;
+        }
+
+        return number;
+    }
+
+    private T Choice<T>(string path, JsonElement value, Func<T, string> word, params ReadOnlySpan<T> choices)
+    {
+        if (value.ValueKind == JsonValueKind.String)
+        {
+            foreach (var choice in choices)
+            {
+                if (value.ValueEquals(word(choice)))
+                {
+                    return choice;
+                }
+            }
+        }
+
+        var words = new List<string>(choices.Length);
+        foreach (var choice in choices)
+        {
+            words.Add($"'{word(choice)}'");
+        }
+
+        Refuse(path, $"must be {(words.Count == 1 ? words[0] : "one of " + string.Join(", ", words))}");
+        return choices[0];
+    }
+
+    /// <summary>A set of words, each at most once. Kept in one order: the order of a set means nothing and must not change a hash.</summary>
+    private ImmutableArray<T> Choices<T>(string path, JsonElement value, Func<T, string> word, ImmutableArray<T> all)
+        where T : struct, Enum
+    {
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
+        {
+            Refuse(path, "must be a list of at least one; leave it out to count all");
+            return all;
+        }
+
+        var chosen = new SortedSet<T>();
+        var faults = _faults.Count;
+        var index = 0;
+        foreach (var item in value.EnumerateArray())
+        {
+            var at = $"{path}[{index++}]";
+            var before = _faults.Count;
+            var choice = Choice(at, item, word, all.AsSpan());
+            if (_faults.Count == before && !chosen.Add(choice))
+            {
+                Refuse(at, $"'{word(choice)}' is listed twice");
+            }
+        }
+
+        return _faults.Count == faults ? [.. chosen] : all;
+    }
+
+    /// <summary>The fields of an object, each once; a second one of the same name is a fault.</summary>
+    private List<(string Field, JsonElement Value)> Fields(JsonElement value, string path)
+    {
+        var fields = new List<(string Field, JsonElement Value)>();
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var property in value.EnumerateObject())
+        {
+            if (seen.Add(property.Name))
+            {
+                fields.Add((property.Name, property.Value));
+            }
+            else
+            {
+                Refuse(path.Length == 0 ? property.Name : $"{path}.{property.Name}", "is given twice");
+            }
+        }
+
+        return fields;
+    }
+
+    private void RefuseAll(List<(string Field, JsonElement Value)> given, string kind)
+    {
+        foreach (var (field, _) in given)
+        {
+            Refuse($"model.{field}", $"is no field of the model {kind}, which has none");
+        }
+    }
+
+    private void RefuseField(string path, string field, string[] later) => Refuse(path, later.Contains(field, StringComparer.Ordinal)
+        ? $"is not supported by engine version {Engine.Version} yet"
+        : "is not a known field");
+
+    private void Refuse(string field, string reason) => _faults.Add(new Fault(field, reason));
+
+    private static string Text(decimal number) => number.ToString(NumberFormatInfo.InvariantInfo);
+}

@@ -1,0 +1,47 @@
+using System.Diagnostics;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Attribution.Core;
+
+/// <summary>The words of rule documents and receipts.</summary>
+internal static class Words
+{
+    public static string Of(Bots bots) => bots switch
+    {
+        Bots.Include => "include",
+        _ => throw new UnreachableException(bots.ToString()),
+    };
+
+    public static string Of(SuspendedPartners suspended) => suspended switch
+    {
+        SuspendedPartners.PassOn => "pass-on",
+        SuspendedPartners.Forfeit => "forfeit",
+        _ => throw new UnreachableException(suspended.ToString()),
+    };
+
+    public static string Of(ConversionKind kind) => kind switch
+    {
+        ConversionKind.Lead => "lead",
+        ConversionKind.Signup => "signup",
+        ConversionKind.Sale => "sale",
+        ConversionKind.Renewal => "renewal",
+        _ => throw new UnreachableException(kind.ToString()),
+    };
+
+    public static string Of(Evidence evidence) => evidence switch
+    {
+        Evidence.ClickId => "click-id",
+        Evidence.VisitorCookie => "visitor-cookie",
+        Evidence.Customer => "customer",
+        _ => throw new UnreachableException(evidence.ToString()),
+    };
+
+    public static string Of(AdjustmentReason reason) => reason switch
+    {
+        AdjustmentReason.Refund => "refund",
+        AdjustmentReason.Chargeback => "chargeback",
+        AdjustmentReason.Cancellation => "cancellation",
+        AdjustmentReason.Correction => "correction",
+        _ => throw new UnreachableException(reason.ToString()),
+    };
+}

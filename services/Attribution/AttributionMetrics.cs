@@ -1,0 +1,14 @@
+using System.Diagnostics.Metrics;
+using PartnerPulse.Hosting;
+
+namespace PartnerPulse.Attribution;
+
+internal static class AttributionMetrics
+{
+    public static readonly Counter<long> Appended = Diagnostics.Meter.CreateCounter<long>("pulse.intake.appended", "{event}", "Events that were new to the log");
+    public static readonly Counter<long> Duplicates = Diagnostics.Meter.CreateCounter<long>("pulse.intake.duplicates", "{event}", "Events that were in the log already");
+    public static readonly Counter<long> SetAside = Diagnostics.Meter.CreateCounter<long>("pulse.set_aside", "{event}", "Events set aside with a reason");
+    public static readonly Counter<long> Projected = Diagnostics.Meter.CreateCounter<long>("pulse.projector.events", "{event}", "Events folded");
+    public static readonly Counter<long> Journeys = Diagnostics.Meter.CreateCounter<long>("pulse.projector.journeys", "{journey}", "Journeys assembled anew");
+    public static readonly Counter<long> Credits = Diagnostics.Meter.CreateCounter<long>("pulse.generation.conversions", "{conversion}", "Conversions decided, by all generations");
+}

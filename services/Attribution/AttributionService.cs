@@ -1,0 +1,71 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Attribution.Credits;
+using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.Receipts;
+using PartnerPulse.Attribution.Replays;
+using PartnerPulse.Attribution.RuleSets;
+using PartnerPulse.Attribution.SetAside;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
+using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Hosting.Status;
+
+namespace PartnerPulse.Attribution;
+
+/// <summary>Takes in facts, folds them into credits, replays history under other rules, and says why.</summary>
+public static class AttributionService
+{
+    /// <summary>Schema of the log and of everything derived from it.</summary>
+    public const string Schema = "attribution";
+
+    public static void AddAttribution(this WebApplicationBuilder builder)
+    {
+        builder.AddPostgres();
+        builder.AddEventLog(Schema);
+        builder.Services.AddHostedService<OpenProjections>();
+        builder.AddRelayToBus(Schema, new HashSet<string>(StringComparer.Ordinal) { EventTypes.Of<CreditsRevised>().Name });
+
+        builder.Services.AddSingleton<IntakeWriter>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<IntakeWriter>());
+        builder.AddConsumer<ClicksRecordedConsumer, ClicksRecorded>();
+        builder.AddConsumer<FactConsumer<ConversionRecorded>, ConversionRecorded>();
+        builder.AddConsumer<FactConsumer<ConversionAdjusted>, ConversionAdjusted>();
+        builder.AddConsumer<FactConsumer<PartnerEnrolled>, PartnerEnrolled>();
+        builder.AddConsumer<FactConsumer<PartnerSuspended>, PartnerSuspended>();
+        builder.AddConsumer<FactConsumer<PartnerReinstated>, PartnerReinstated>();
+        builder.AddConsumer<FactConsumer<LinkPublished>, LinkPublished>();
+        builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
+
+        builder.Services.AddSingleton<ProjectionProgress>();
+        builder.Services.AddSingleton(new Generations(Schema));
+        builder.Services.AddSingleton<Projector>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Projector>());
+        builder.Services.AddHostedService<ReplayWorker>();
+
+        builder.Services.AddSingleton<PublishRules>();
+        builder.Services.AddSingleton<ReplayStream>();
+        builder.Services.AddSingleton<ReadReplay>();
+        builder.Services.AddSingleton<DiffReplay>();
+        builder.Services.AddSingleton<ReadReceipt>();
+        builder.Services.AddSingleton<IStatusSource, AttributionStatus>();
+        builder.Services.AddHealthChecks().AddCheck<ProjectorCheck>("projector");
+    }
+
+    public static void MapAttribution(this WebApplication app)
+    {
+        PublishRules.Map(app);
+        ReadRules.Map(app);
+        RequestReplay.Map(app);
+        ReadReplay.Map(app);
+        DiffReplay.Map(app);
+        PromoteReplay.Map(app);
+        DiscardReplay.Map(app);
+        ReadCredits.Map(app);
+        ReadReceipt.Map(app);
+        SetAsideEndpoints.Map(app);
+        RequestRebuild.Map(app);
+    }
+}

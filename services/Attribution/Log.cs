@@ -1,0 +1,16 @@
+namespace PartnerPulse.Attribution;
+
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Warning, "Event {EventId} ({Type}) was set aside at {Stage}: {Reason}")]
+    public static partial void EventSetAside(this ILogger logger, Guid eventId, string type, string stage, string reason);
+
+    [LoggerMessage(2, LogLevel.Warning, "The projector tries again (attempt {Attempt})")]
+    public static partial void ProjectorRetries(this ILogger logger, int attempt, Exception exception);
+
+    [LoggerMessage(3, LogLevel.Warning, "The replay worker tries again (attempt {Attempt})")]
+    public static partial void ReplayWorkerRetries(this ILogger logger, int attempt, Exception exception);
+
+    [LoggerMessage(4, LogLevel.Information, "Rebuilding the projections of the first {Position} positions of the log")]
+    public static partial void Rebuilding(this ILogger logger, long position);
+}

@@ -1,0 +1,296 @@
+using System.Text.Json;
+using Npgsql;
+using NpgsqlTypes;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using static PartnerPulse.Attribution.Projection.Db;
+
+namespace PartnerPulse.Attribution.Projection;
+
+/// <summary>One judgement of all history, as its row says.</summary>
+internal sealed record Generation(
+    int Number, Guid ReplayId, int RulesVersion, string EngineVersion, string State, string? Reason, long FoldedTo, Guid FoldedConversion,
+    long Target, long Done, long Total)
+{
+    public const string Running = "running";
+    public const string Ready = "ready";
+    public const string Active = "active";
+    public const string Retired = "retired";
+    public const string Discarded = "discarded";
+    public const string Failed = "failed";
+}
+
+/// <summary>Folds journeys into the credits of a generation.</summary>
+internal sealed class Generations(string schema)
+{
+    private const int ChunkSize = 2_000;
+    private const string Columns =
+        "generation, replay_id, rules_version, engine_version, state, reason, folded_to, folded_conversion, target, done, total";
+
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<int, Rules> _rules = new();
+
+    /// <summary>The generation that counts; null before the first.</summary>
+    public async Task<Generation?> ActiveAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
+        (await ListAsync(connection, "state = 'active'", cancellationToken)).SingleOrDefault();
+
+    public async Task<Generation?> FindAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken) =>
+        (await ListAsync(connection, $"generation = {number}", cancellationToken)).SingleOrDefault();
+
+    public async Task<Generation?> FindReplayAsync(NpgsqlConnection connection, Guid replayId, CancellationToken cancellationToken) =>
+        (await ListAsync(connection, $"replay_id = '{replayId}'", cancellationToken)).SingleOrDefault();
+
+    /// <summary>Generations that satisfy a condition of ours, oldest first.</summary>
+    public async Task<IReadOnlyList<Generation>> ListAsync(NpgsqlConnection connection, string condition, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select {Columns} from {schema}.generations where {condition} order by generation");
+        return await ReadAsync(command, cancellationToken);
+    }
+
+    /// <summary>The generation, locked until the transaction ends: two folds of one generation would write its rows twice.</summary>
+    public async Task<Generation?> LockAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select {Columns} from {schema}.generations where generation = $1 for update", P(number));
+        return (await ReadAsync(command, cancellationToken)).SingleOrDefault();
+    }
+
+    /// <summary>The rules of a version. Versions never change, so they are read once.</summary>
+    /// <exception cref="InvalidOperationException">There is no such version, or this engine cannot read it.</exception>
+    public async Task<Rules> RulesAsync(NpgsqlConnection connection, int version, CancellationToken cancellationToken)
+    {
+        if (_rules.TryGetValue(version, out var known))
+        {
+            return known;
+        }
+
+        await using var command = connection.Sql($"select document from {schema}.rules where version = $1", P(version));
+        var document = await command.ExecuteScalarAsync(cancellationToken) as string
+            ?? throw new InvalidOperationException($"There are no rules of version {version}.");
+        using var json = JsonDocument.Parse(document);
+        var rules = Rules.Parse(json.RootElement) switch
+        {
+            RulesAccepted accepted => accepted.Rules,
+            RulesRefused refused => throw new InvalidOperationException(
+                $"Engine {Engine.Version} cannot read rules version {version}: {string.Join("; ", refused.Faults.Select(f => $"{f.Field} {f.Reason}"))}"),
+            var other => throw new System.Diagnostics.UnreachableException(other.ToString()),
+        };
+        return _rules.GetOrAdd(version, rules);
+    }
+
+    public async Task<PartnerStandings> StandingsAsync(NpgsqlConnection connection, string program, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select event_id, partner_id, occurred_at, suspended from {schema}.standings");
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var events = new List<IEvent>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var (id, partner, at) = (reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<DateTimeOffset>(2));
+            events.Add(reader.GetBoolean(3)
+                ? new PartnerSuspended { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner }
+                : new PartnerReinstated { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner });
+        }
+
+        return PartnerStandings.From(events);
+    }
+
+    /// <summary>
+    /// Folds the next journeys that changed, in the caller's transaction, which holds the generation's lock.
+    /// Rows and checkpoint commit together, so a killed replay goes on where it was.
+    /// </summary>
+    /// <returns>The generation now; the same where nothing was left.</returns>
+    public async Task<Generation> FoldNextAsync(NpgsqlConnection connection, Generation generation, string program, CancellationToken cancellationToken)
+    {
+        var (journeys, changedAt, last) = await Journeys.ReadChangedAsync(
+            connection, schema, generation.FoldedTo, generation.FoldedConversion, ChunkSize, cancellationToken);
+        if (journeys.Count == 0)
+        {
+            return generation;
+        }
+
+        var rules = await RulesAsync(connection, generation.RulesVersion, cancellationToken);
+        var standings = await StandingsAsync(connection, program, cancellationToken);
+
+        // Up to the target each journey comes once, so there is nothing to replace; a journey that changes later comes again.
+        await WriteAsync(connection, generation.Number, journeys, standings, rules, fresh: changedAt <= generation.Target, cancellationToken);
+        var folded = generation with
+        {
+            FoldedTo = changedAt,
+            FoldedConversion = last,
+            Done = Math.Min(generation.Total, generation.Done + journeys.Count),
+        };
+        await SaveAsync(connection, folded, cancellationToken);
+        return folded;
+    }
+
+    /// <summary>Folds everything that is left.</summary>
+    public async Task<Generation> CatchUpAsync(NpgsqlConnection connection, Generation generation, string program, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var folded = await FoldNextAsync(connection, generation, program, cancellationToken);
+            if (folded == generation)
+            {
+                return folded;
+            }
+
+            generation = folded;
+        }
+    }
+
+    /// <summary>Decides journeys and replaces what the generation holds of them.</summary>
+    /// <returns>What changed, by conversion: credits before and after.</returns>
+    public async Task<IReadOnlyList<Revision>> WriteAsync(
+        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, PartnerStandings standings, Rules rules, bool fresh,
+        CancellationToken cancellationToken)
+    {
+        var before = fresh
+            ? []
+            : await DeleteAsync(connection, generation, journeys.Select(j => j.Conversion.ConversionId).ToArray(), cancellationToken);
+        var decisions = new Decision[journeys.Count];
+        for (var i = 0; i < decisions.Length; i++)
+        {
+            decisions[i] = Crediting.Decide(journeys[i], standings, rules);
+        }
+
+        await CopyDecisionsAsync(connection, generation, journeys, decisions, cancellationToken);
+        await CopyCreditsAsync(connection, generation, decisions, cancellationToken);
+        AttributionMetrics.Credits.Add(decisions.Length);
+        return Revisions(decisions, before).ToArray();
+    }
+
+    public async Task SaveAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) =>
+        await connection.Sql(
+            $"""
+             update {schema}.generations
+                set state = $2, reason = $3, folded_to = $4, folded_conversion = $5, target = $6, done = $7, total = $8
+              where generation = $1
+             """,
+            P(generation.Number), P(generation.State), new NpgsqlParameter { Value = (object?)generation.Reason ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Varchar },
+            P(generation.FoldedTo), P(generation.FoldedConversion), P(generation.Target), P(generation.Done), P(generation.Total)).RunAsync(cancellationToken);
+
+    private static async Task<IReadOnlyList<Generation>> ReadAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var generations = new List<Generation>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            generations.Add(new Generation(
+                reader.GetInt32(0), reader.GetGuid(1), reader.GetInt32(2), reader.GetString(3), reader.GetString(4), reader.GetTextOrNull(5),
+                reader.GetInt64(6), reader.GetGuid(7), reader.GetInt64(8), reader.GetInt64(9), reader.GetInt64(10)));
+        }
+
+        return generations;
+    }
+
+    private async Task<Dictionary<Guid, List<PartnerCredit>>> DeleteAsync(
+        NpgsqlConnection connection, int generation, Guid[] conversions, CancellationToken cancellationToken)
+    {
+        await connection.Sql($"delete from {schema}.decisions where generation = $1 and conversion_id = any($2)", P(generation), P(conversions))
+            .RunAsync(cancellationToken);
+        await using var command = connection.Sql(
+            $"""
+             with gone as (
+                 delete from {schema}.credits where generation = $1 and conversion_id = any($2)
+                 returning conversion_id, partner_id, share, amount_minor, commission_minor
+             )
+             select conversion_id, partner_id, sum(share), sum(amount_minor)::bigint, sum(commission_minor)::bigint
+               from gone group by conversion_id, partner_id order by conversion_id, partner_id collate "C"
+             """,
+            P(generation), P(conversions));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var before = new Dictionary<Guid, List<PartnerCredit>>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var conversion = reader.GetGuid(0);
+            if (!before.TryGetValue(conversion, out var credits))
+            {
+                before[conversion] = credits = [];
+            }
+
+            credits.Add(new PartnerCredit
+            {
+                PartnerId = reader.GetString(1),
+                Share = reader.GetDecimal(2),
+                AmountMinor = reader.GetInt64(3),
+                CommissionMinor = reader.GetInt64(4),
+            });
+        }
+
+        return before;
+    }
+
+    private static IEnumerable<Revision> Revisions(Decision[] decisions, Dictionary<Guid, List<PartnerCredit>> before)
+    {
+        foreach (var decision in decisions)
+        {
+            var was = before.GetValueOrDefault(decision.ConversionId, []);
+            if (!was.SequenceEqual(decision.Partners))
+            {
+                yield return new Revision(decision.ConversionId, decision.Currency, was, decision.Partners);
+            }
+        }
+    }
+
+    private async Task CopyDecisionsAsync(
+        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, Decision[] decisions, CancellationToken cancellationToken)
+    {
+        await using var writer = await connection.BeginBinaryImportAsync(
+            $"copy {schema}.decisions (generation, conversion_id, source, order_id, occurred_at, currency, original_minor, net_minor, credited, reason, test) from stdin (format binary)",
+            cancellationToken);
+        for (var i = 0; i < decisions.Length; i++)
+        {
+            var (conversion, decision) = (journeys[i].Conversion, decisions[i]);
+            await writer.StartRowAsync(cancellationToken);
+            await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
+            await writer.WriteAsync(decision.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(conversion.Source, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(conversion.OrderId, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(conversion.OccurredAt, NpgsqlDbType.TimestampTz, cancellationToken);
+            await writer.WriteAsync(decision.Currency, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(decision.OriginalMinor, NpgsqlDbType.Bigint, cancellationToken);
+            await writer.WriteAsync(decision.NetMinor, NpgsqlDbType.Bigint, cancellationToken);
+            await writer.WriteAsync(decision.Credited, NpgsqlDbType.Boolean, cancellationToken);
+            await WriteTextAsync(writer, decision.Reason, cancellationToken);
+            await writer.WriteAsync(conversion.Test, NpgsqlDbType.Boolean, cancellationToken);
+        }
+
+        await writer.CompleteAsync(cancellationToken);
+    }
+
+    private async Task CopyCreditsAsync(NpgsqlConnection connection, int generation, Decision[] decisions, CancellationToken cancellationToken)
+    {
+        await using var writer = await connection.BeginBinaryImportAsync(
+            $"copy {schema}.credits (generation, conversion_id, click_id, partner_id, link, campaign, share, amount_minor, commission_minor) from stdin (format binary)",
+            cancellationToken);
+        foreach (var decision in decisions)
+        {
+            foreach (var verdict in decision.Touches)
+            {
+                if (verdict.Share == 0)
+                {
+                    continue;
+                }
+
+                var click = verdict.Touch.Click;
+                await writer.StartRowAsync(cancellationToken);
+                await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
+                await writer.WriteAsync(decision.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+                await writer.WriteAsync(click.EventId, NpgsqlDbType.Uuid, cancellationToken);
+                await writer.WriteAsync(click.PartnerId, NpgsqlDbType.Varchar, cancellationToken);
+                await WriteTextAsync(writer, click.Link, cancellationToken);
+                await WriteTextAsync(writer, click.Campaign?.Name, cancellationToken);
+                await writer.WriteAsync(verdict.Share, NpgsqlDbType.Numeric, cancellationToken);
+                await writer.WriteAsync(verdict.AmountMinor, NpgsqlDbType.Bigint, cancellationToken);
+                await writer.WriteAsync(verdict.CommissionMinor, NpgsqlDbType.Bigint, cancellationToken);
+            }
+        }
+
+        await writer.CompleteAsync(cancellationToken);
+    }
+
+    private static Task WriteTextAsync(NpgsqlBinaryImporter writer, string? text, CancellationToken cancellationToken) =>
+        text is null ? writer.WriteNullAsync(cancellationToken) : writer.WriteAsync(text, NpgsqlDbType.Varchar, cancellationToken);
+}
+
+/// <summary>What changed in one conversion.</summary>
+internal sealed record Revision(Guid ConversionId, string Currency, IReadOnlyList<PartnerCredit> Before, IReadOnlyList<PartnerCredit> After);

@@ -1,0 +1,82 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
+using static PartnerPulse.Attribution.Projection.Db;
+
+namespace PartnerPulse.Attribution.Projection;
+
+/// <summary>
+/// Creates the tables of the projections and the first rules, after the log is open. Tables of another shape are thrown away and
+/// rebuilt from the log.
+/// </summary>
+internal sealed class OpenProjections(
+    [FromKeyedServices(AttributionService.Schema)] EventLog log, IOptions<ProgramOptions> program, TimeProvider time) : IHostedService
+{
+    /// <summary>Raise it with every change of 001_projections.sql.</summary>
+    private const long Shape = 1;
+
+    private const string ShapeName = "projections-shape";
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await CreateTablesAsync(cancellationToken);
+        await log.AppendAsync(FirstRules().Select(Intake.IntakeWriter.ToNewEvent).ToArray(), cancellationToken);
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>Creates what is missing. Safe to call from several processes at once.</summary>
+    public async Task CreateTablesAsync(CancellationToken cancellationToken)
+    {
+        var s = log.Schema;
+        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await connection.Sql("select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0))").RunAsync(cancellationToken);
+        var shape = await log.CheckpointAsync(connection, ShapeName, cancellationToken);
+        if (shape != Shape)
+        {
+            await connection.Sql(
+                $"drop table if exists {s}.conversions, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
+                .RunAsync(cancellationToken);
+            await log.SaveCheckpointAsync(connection, ShapeName, Shape, cancellationToken);
+            if (shape != 0)
+            {
+                await log.SaveCheckpointAsync(connection, Projector.Checkpoint, Projector.RebuildRequested, cancellationToken);
+            }
+        }
+
+        using var stream = typeof(OpenProjections).Assembly.GetManifestResourceStream("PartnerPulse.Attribution.Sql.001_projections.sql")!;
+        using var reader = new StreamReader(stream);
+        await connection.Sql((await reader.ReadToEndAsync(cancellationToken)).Replace("{schema}", s, StringComparison.Ordinal)).RunAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    /// <summary>The default rules as version 1, counting from the beginning. The ids never change, so a second start appends nothing.</summary>
+    private IEnumerable<IEvent> FirstRules()
+    {
+        var (name, now) = (program.Value.Program, time.GetUtcNow());
+        var replay = Ids.Derive("first-replay", name);
+        using var document = System.Text.Json.JsonDocument.Parse(Rules.Default.ToCanonicalJson());
+        yield return new RulesPublished
+        {
+            EventId = Ids.Derive("first-rules", name),
+            ProgramId = name,
+            OccurredAt = now,
+            Version = 1,
+            Hash = Rules.Default.Hash,
+            Document = document.RootElement.Clone(),
+        };
+        yield return new ReplayRequested
+        {
+            EventId = replay, ProgramId = name, OccurredAt = now, ReplayId = replay, RulesVersion = 1, Generation = 1,
+        };
+        yield return new ReplayPromoted
+        {
+            EventId = Ids.Derive("first-promotion", name), ProgramId = name, OccurredAt = now, ReplayId = replay, Generation = 1, PreviousGeneration = 0,
+        };
+    }
+}

@@ -1,0 +1,369 @@
+using System.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
+using Polly;
+using Polly.Retry;
+using static PartnerPulse.Attribution.Projection.Db;
+using EventLog = PartnerPulse.EventStore.EventLog;
+
+namespace PartnerPulse.Attribution.Projection;
+
+/// <summary>
+/// Folds the log into journeys, rules, generations and the credits of the active generation. One instance projects at a time.
+/// Rows and checkpoint commit together.
+/// </summary>
+internal sealed class Projector : BackgroundService
+{
+    public const string Checkpoint = "projector";
+
+    /// <summary>The checkpoint that asks for a rebuild.</summary>
+    public const long RebuildRequested = -1;
+
+    /// <summary>Up to here revisions have been told; a rebuild does not tell them again.</summary>
+    private const string Told = "credits-revised";
+
+    private const int PageSize = 10_000;
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
+
+    private readonly EventLog _log;
+    private readonly string _program;
+    private readonly ProjectionProgress _progress;
+    private readonly ILogger<Projector> _logger;
+    private readonly Journeys _journeys;
+    private readonly Generations _generations;
+    private readonly ResiliencePipeline _pipeline;
+
+    public Projector(
+        [FromKeyedServices(AttributionService.Schema)] EventLog log,
+        Generations generations,
+        IOptions<ProgramOptions> program,
+        ProjectionProgress progress,
+        ILogger<Projector> logger)
+    {
+        _log = log;
+        _program = program.Value.Program;
+        _progress = progress;
+        _logger = logger;
+        _journeys = new Journeys(log.Schema, logger);
+        _generations = generations;
+        _pipeline = new ResiliencePipelineBuilder()
+            .AddRetry(new RetryStrategyOptions
+            {
+                ShouldHandle = new PredicateBuilder().Handle<Exception>(e => e is not OperationCanceledException),
+                MaxRetryAttempts = int.MaxValue,
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = TimeSpan.FromMilliseconds(100),
+                MaxDelay = TimeSpan.FromSeconds(2),
+                OnRetry = args =>
+                {
+                    _progress.Failed(args.Outcome.Exception!);
+                    logger.ProjectorRetries(args.AttemptNumber + 1, args.Outcome.Exception!);
+                    return default;
+                },
+            })
+            .Build();
+    }
+
+    /// <summary>Folds all that is in the log now, in this call. For benchmarks and tools; the service does it by itself.</summary>
+    public async Task ProjectAllAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
+        while (await ProjectPageAsync(connection, cancellationToken))
+        {
+        }
+    }
+
+    /// <summary>
+    /// Throws away everything derived and derives it again from the log, in one transaction: readers see the old until the new
+    /// is whole. Cost follows conversions: only clicks that concern one are decoded.
+    /// </summary>
+    public async Task RebuildAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
+        await LeadAsync(connection, cancellationToken);
+        await RebuildAsync(connection, cancellationToken);
+    }
+
+    private async Task RebuildAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        var s = _log.Schema;
+        await connection.Sql(
+            $"truncate {s}.conversions, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
+            .RunAsync(cancellationToken);
+        await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
+        var target = await LastPositionAsync(connection, cancellationToken);
+        _logger.Rebuilding(target);
+        var promoted = new List<IEvent>();
+        for (var position = 0L; position < target;)
+        {
+            var page = await LogPage.ReadAsync(connection, s, position, target, PageSize, clicks: false, _logger, cancellationToken);
+            await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
+            await AddStandingsAsync(connection, page, cancellationToken);
+            promoted.AddRange(page.Facts.Where(IsRulesOrReplay));
+            position = page.Count < PageSize ? target : page.To;
+        }
+
+        // Freshly filled tables have no statistics, and a plan made for an empty table is a bad one.
+        await connection.Sql($"analyze {s}.conversions").RunAsync(cancellationToken);
+        await foreach (var _ in _journeys.AssembleAsync(connection, await _journeys.AllAsync(connection, cancellationToken), target, fresh: true, cancellationToken))
+        {
+        }
+
+        await connection.Sql($"analyze {s}.journeys").RunAsync(cancellationToken);
+        foreach (var fact in promoted)
+        {
+            await ApplyAsync(connection, fact, target, catchUp: false, cancellationToken);
+        }
+
+        if (await _generations.ActiveAsync(connection, cancellationToken) is { } active)
+        {
+            await _generations.CatchUpAsync(connection, active with { Target = target }, _program, cancellationToken);
+            await connection.Sql($"update {s}.generations set folded_to = $1 where state = 'active'", P(target)).RunAsync(cancellationToken);
+        }
+
+        await _log.SaveCheckpointAsync(connection, Checkpoint, target, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        _progress.Advanced(target);
+    }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        _pipeline.ExecuteAsync(async cancellation => await LeadAndProjectAsync(cancellation), stoppingToken).AsTask();
+
+    private async Task LeadAndProjectAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
+        await LeadAsync(connection, cancellationToken);
+        _progress.Advanced(await _log.CheckpointAsync(Checkpoint, cancellationToken));
+        while (true)
+        {
+            var next = _log.NextAppend;
+            if (!await ProjectPageAsync(connection, cancellationToken))
+            {
+                await Task.WhenAny(next, Task.Delay(s_poll, cancellationToken));
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+        }
+    }
+
+    /// <summary>Waits until this connection is the one that projects. The lock goes with the connection.</summary>
+    private async Task LeadAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await using var command = connection.Sql("select pg_try_advisory_lock(hashtextextended($1, 0))", P($"pulse:{_log.Schema}.projector"));
+            if (await command.ExecuteScalarAsync(cancellationToken) is true)
+            {
+                return;
+            }
+
+            await Task.Delay(s_poll, cancellationToken);
+        }
+    }
+
+    private async Task<bool> ProjectPageAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        var position = await LockCheckpointAsync(connection, cancellationToken);
+        if (position == RebuildRequested)
+        {
+            await transaction.RollbackAsync(cancellationToken);
+            await RebuildAsync(connection, cancellationToken);
+            return true;
+        }
+
+        var page = await LogPage.ReadAsync(connection, _log.Schema, position, long.MaxValue, PageSize, clicks: true, _logger, cancellationToken);
+        if (page.Count == 0)
+        {
+            return false;
+        }
+
+        using var activity = Diagnostics.Source.StartActivity("project", ActivityKind.Consumer);
+        activity?.SetTag("pulse.events", page.Count);
+        await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
+        await AddStandingsAsync(connection, page, cancellationToken);
+        var affected = await _journeys.AffectedAsync(connection, page, cancellationToken);
+        var active = await _generations.ActiveAsync(connection, cancellationToken);
+        var revisions = new List<CreditsRevised>();
+        if (affected.Count == 0)
+        {
+            // Nothing to fold; the active generation is as current as its journeys.
+        }
+        else if (active is null)
+        {
+            await foreach (var _ in _journeys.AssembleAsync(connection, affected, page.To, fresh: false, cancellationToken))
+            {
+            }
+        }
+        else
+        {
+            await FoldAsync(connection, active, affected, page, revisions, cancellationToken);
+        }
+
+        foreach (var fact in page.Facts.Where(IsRulesOrReplay))
+        {
+            await ApplyAsync(connection, fact, page.To, catchUp: true, cancellationToken);
+        }
+
+        await _log.SaveCheckpointAsync(connection, Checkpoint, page.To, cancellationToken);
+        await TellAsync(connection, page, revisions, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        if (revisions.Count > 0)
+        {
+            _log.SignalAppended();
+        }
+
+        AttributionMetrics.Projected.Add(page.Count);
+        _progress.Advanced(page.To);
+        return true;
+    }
+
+    private async Task FoldAsync(
+        NpgsqlConnection connection, Generation active, IReadOnlyList<Journeys.Person> affected, LogPage page, List<CreditsRevised> revisions,
+        CancellationToken cancellationToken)
+    {
+        var rules = await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
+        var standings = await _generations.StandingsAsync(connection, _program, cancellationToken);
+        await _generations.LockAsync(connection, active.Number, cancellationToken);
+        await foreach (var journeys in _journeys.AssembleAsync(connection, affected, page.To, fresh: false, cancellationToken))
+        {
+            foreach (var revision in await _generations.WriteAsync(connection, active.Number, journeys, standings, rules, fresh: false, cancellationToken))
+            {
+                revisions.Add(new CreditsRevised
+                {
+                    EventId = Ids.Derive("credits-revised", $"{active.Number}", $"{revision.ConversionId:N}", $"{page.To}"),
+                    ProgramId = _program,
+                    OccurredAt = page.RecordedAt,
+                    ConversionId = revision.ConversionId,
+                    Generation = active.Number,
+                    Currency = revision.Currency,
+                    Before = revision.Before,
+                    After = revision.After,
+                });
+            }
+        }
+
+        // The last id there is: everything that changed at this position is folded.
+        await _generations.SaveAsync(connection, active with { FoldedTo = page.To, FoldedConversion = Guid.AllBitsSet }, cancellationToken);
+    }
+
+    private async Task TellAsync(NpgsqlConnection connection, LogPage page, List<CreditsRevised> revisions, CancellationToken cancellationToken)
+    {
+        if (revisions.Count == 0 || page.To <= await _log.CheckpointAsync(connection, Told, cancellationToken))
+        {
+            revisions.Clear();
+            return;
+        }
+
+        await _log.SaveCheckpointAsync(connection, Told, page.To, cancellationToken);
+
+        // Last in the transaction: it holds the log's lock until the commit.
+        await _log.AppendAsync(connection, revisions.Select(Intake.IntakeWriter.ToNewEvent).ToArray(), cancellationToken);
+    }
+
+    private static bool IsRulesOrReplay(IEvent fact) =>
+        fact is RulesPublished or ReplayRequested or ReplayCompleted or ReplayPromoted or ReplayDiscarded;
+
+    private async Task ApplyAsync(NpgsqlConnection connection, IEvent fact, long position, bool catchUp, CancellationToken cancellationToken)
+    {
+        var s = _log.Schema;
+        switch (fact)
+        {
+            case RulesPublished rules:
+                await connection.Sql(
+                    $"""
+                     insert into {s}.rules (version, hash, name, document, published_at, published_by)
+                     values ($1, $2, $3, $4::json, $5, $6) on conflict on constraint pk_rules do nothing
+                     """,
+                    P(rules.Version), P(rules.Hash), P(rules.Document.GetProperty("name").GetString()!), P(rules.Document.GetRawText()),
+                    P(rules.OccurredAt), P(rules.By)).RunAsync(cancellationToken);
+                break;
+            case ReplayRequested replay:
+                await connection.Sql(
+                    $"""
+                     insert into {s}.generations (generation, replay_id, rules_version, engine_version, state, target, total, requested_at, requested_by)
+                     values ($1, $2, $3, $4, 'running', $5, (select count(*) from {s}.journeys), $6, $7)
+                     on conflict on constraint pk_generations do nothing
+                     """,
+                    P(replay.Generation), P(replay.ReplayId), P(replay.RulesVersion), P(Engine.Version), P(position), P(replay.OccurredAt), P(replay.By))
+                    .RunAsync(cancellationToken);
+                break;
+            case ReplayCompleted replay:
+                await connection.Sql($"update {s}.generations set state = 'ready' where generation = $1 and state = 'running'", P(replay.Generation))
+                    .RunAsync(cancellationToken);
+                break;
+            case ReplayPromoted replay:
+                await PromoteAsync(connection, replay, catchUp, cancellationToken);
+                break;
+            case ReplayDiscarded replay:
+                await connection.Sql($"update {s}.generations set state = 'discarded' where generation = $1 and state <> 'active'", P(replay.Generation))
+                    .RunAsync(cancellationToken);
+                break;
+            default:
+                throw new UnreachableException(fact.ToString());
+        }
+    }
+
+    /// <summary>One transaction: what is left of the generation is folded, and it counts from here on.</summary>
+    private async Task PromoteAsync(NpgsqlConnection connection, ReplayPromoted replay, bool catchUp, CancellationToken cancellationToken)
+    {
+        var s = _log.Schema;
+        if (await _generations.LockAsync(connection, replay.Generation, cancellationToken) is not { } generation)
+        {
+            return;
+        }
+
+        if (catchUp)
+        {
+            await _generations.CatchUpAsync(connection, generation, _program, cancellationToken);
+        }
+
+        await connection.Sql($"update {s}.generations set state = 'retired' where state = 'active'").RunAsync(cancellationToken);
+        await connection.Sql($"update {s}.generations set state = 'active' where generation = $1", P(replay.Generation)).RunAsync(cancellationToken);
+    }
+
+    private async Task AddStandingsAsync(NpgsqlConnection connection, LogPage page, CancellationToken cancellationToken)
+    {
+        foreach (var fact in page.Facts)
+        {
+            var standing = fact switch
+            {
+                PartnerSuspended e => (e.PartnerId, Suspended: true),
+                PartnerReinstated e => (e.PartnerId, Suspended: false),
+                _ => (PartnerId: "", Suspended: false),
+            };
+            if (standing.PartnerId.Length == 0)
+            {
+                continue;
+            }
+
+            await connection.Sql(
+                $"""
+                 insert into {_log.Schema}.standings (event_id, partner_id, occurred_at, suspended) values ($1, $2, $3, $4)
+                 on conflict on constraint pk_standings do nothing
+                 """,
+                P(fact.EventId), P(standing.PartnerId), P(fact.OccurredAt), P(standing.Suspended)).RunAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Locked, so that a request for a rebuild is not overwritten by the page in work.</summary>
+    private async Task<long> LockCheckpointAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql(
+            $"select last_seq_id from {_log.Schema}.mt_event_progression where name = $1 for update", P(Checkpoint));
+        return await command.ExecuteScalarAsync(cancellationToken) as long? ?? 0;
+    }
+
+    private async Task<long> LastPositionAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select coalesce(max(seq_id), 0) from {_log.Schema}.mt_events");
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+}

@@ -1,0 +1,118 @@
+-- What Attribution derives from its log. Everything in here but intake_progress and set_aside can be dropped and rebuilt.
+
+-- Per sender the intervals of its log that have been appended here: (from_position, to_position]. One interval from 0 means
+-- that nothing is missing.
+create table if not exists {schema}.intake_progress (
+    origin        varchar not null,
+    from_position bigint  not null,
+    to_position   bigint  not null,
+    constraint pk_intake_progress primary key (origin, from_position)
+);
+
+-- Events that could not be taken in or folded. They stop nothing else, and can be put back.
+create table if not exists {schema}.set_aside (
+    id          bigint generated always as identity,
+    event_id    uuid        not null,
+    stage       varchar     not null,
+    type        varchar     not null,
+    reason      varchar     not null,
+    data        bytea       not null,
+    stream_id   uuid        not null,
+    set_aside_at timestamptz not null default now(),
+    constraint pk_set_aside primary key (id),
+    constraint set_aside_once unique (event_id, stage)
+);
+
+-- How to find the conversions that an event concerns.
+create table if not exists {schema}.conversions (
+    conversion_id  uuid    not null,
+    customer_key   varchar null,
+    click_id       uuid    null,
+    visitor_stream uuid    null,
+    constraint pk_conversions primary key (conversion_id)
+);
+create index if not exists conversions_by_customer on {schema}.conversions (customer_key) where customer_key is not null;
+
+-- A click concerns the conversions that wait for its id or for the stream it is in.
+create table if not exists {schema}.journey_keys (
+    key           uuid not null,
+    conversion_id uuid not null,
+    constraint pk_journey_keys primary key (key, conversion_id)
+);
+
+-- The facts of one conversion, independent of the rules. changed_at is the log position up to which they are known; every
+-- generation tails this table by (changed_at, conversion_id).
+create table if not exists {schema}.journeys (
+    conversion_id uuid      not null,
+    changed_at    bigint    not null,
+    partners      varchar[] not null,
+    facts         json      not null,
+    constraint pk_journeys primary key (conversion_id)
+);
+create unique index if not exists journeys_by_change on {schema}.journeys (changed_at, conversion_id);
+
+create table if not exists {schema}.standings (
+    event_id    uuid        not null,
+    partner_id  varchar     not null,
+    occurred_at timestamptz not null,
+    suspended   bool        not null,
+    constraint pk_standings primary key (event_id)
+);
+
+create table if not exists {schema}.rules (
+    version      int         not null,
+    hash         varchar     not null,
+    name         varchar     not null,
+    document     json        not null,
+    published_at timestamptz not null,
+    published_by varchar     null,
+    constraint pk_rules primary key (version)
+);
+
+-- A generation is one judgement of all history. state: running, ready, active, retired, discarded, failed.
+create table if not exists {schema}.generations (
+    generation        int         not null,
+    replay_id         uuid        not null,
+    rules_version     int         not null,
+    engine_version    varchar     not null,
+    state             varchar     not null,
+    reason            varchar     null,
+    folded_to         bigint      not null default 0,
+    folded_conversion uuid        not null default '00000000-0000-0000-0000-000000000000',
+    target            bigint      not null default 0,
+    done              bigint      not null default 0,
+    total             bigint      not null default 0,
+    requested_at      timestamptz not null,
+    requested_by      varchar     null,
+    constraint pk_generations primary key (generation),
+    constraint generations_replay unique (replay_id)
+);
+
+create table if not exists {schema}.decisions (
+    generation     int         not null,
+    conversion_id  uuid        not null,
+    source         varchar     not null,
+    order_id       varchar     not null,
+    occurred_at    timestamptz not null,
+    currency       varchar     not null,
+    original_minor bigint      not null,
+    net_minor      bigint      not null,
+    credited       bool        not null,
+    reason         varchar     null,
+    test           bool        not null,
+    constraint pk_decisions primary key (generation, conversion_id)
+);
+
+-- One row a credited touch. share has 18 decimals and adds up to exactly 1 a conversion; amounts are minor units.
+create table if not exists {schema}.credits (
+    generation       int             not null,
+    conversion_id    uuid            not null,
+    click_id         uuid            not null,
+    partner_id       varchar         not null,
+    link             varchar         null,
+    campaign         varchar         null,
+    share            numeric(19, 18) not null,
+    amount_minor     bigint          not null,
+    commission_minor bigint          not null,
+    constraint pk_credits primary key (generation, conversion_id, click_id)
+);

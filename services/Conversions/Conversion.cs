@@ -1,0 +1,34 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Conversions;
+
+/// <summary>What is true of one order: the fold of its stream. Adjustments may come before the order is known.</summary>
+internal sealed record Conversion
+{
+    public static Conversion Unknown { get; } = new();
+
+    /// <summary>The order; null while only adjustments of it are known.</summary>
+    public ConversionRecorded? Order { get; init; }
+
+    public ImmutableArray<ConversionAdjusted> Adjustments { get; init; } = [];
+
+    /// <summary>
+    /// The amount after its adjustments in minor units, never below zero nor above the original; null while the order is not
+    /// known. Adjustments in another currency have no effect.
+    /// </summary>
+    public long? NetMinor => Order is null
+        ? null
+        : Math.Clamp(Order.AmountMinor + Adjustments.Where(a => a.Currency == Order.Currency).Sum(a => a.AmountMinor), 0, Order.AmountMinor);
+
+    public ConversionAdjusted? FindAdjustment(string id) => Adjustments.FirstOrDefault(a => a.AdjustmentId == id);
+
+    /// <exception cref="UnreachableException">The event does not belong into the stream of an order.</exception>
+    public static Conversion Evolve(Conversion conversion, IEvent @event) => @event switch
+    {
+        ConversionRecorded e => conversion with { Order = e },
+        ConversionAdjusted e => conversion with { Adjustments = conversion.Adjustments.Add(e) },
+        _ => throw new UnreachableException($"{@event} in the stream of an order"),
+    };
+}

@@ -1,0 +1,156 @@
+using System.Collections.Frozen;
+using System.Text.RegularExpressions;
+using PartnerPulse.Contracts;
+using PartnerPulse.Hosting.Problems;
+
+namespace PartnerPulse.Conversions;
+
+/// <summary>Turns what a shop sent into an event, or lists everything that is wrong with it.</summary>
+internal sealed partial class ConversionReader(CustomerKeys customers, string program, string defaultCurrency)
+{
+    public const int MaxSource = 64;
+    public const int MaxOrderId = 128;
+    public const int MaxClickId = 64;
+    public const int MaxCustomer = 320;
+    public const int MaxCoupon = 64;
+    public const int MaxProduct = 256;
+    public const int MaxItems = 500;
+    public const int MaxQuantity = 1_000_000;
+
+    // The cookie that carries a visitor id is longer than no id may be.
+    private const int MaxVisitorId = VisitorId.MaxLength;
+
+    private static readonly FrozenDictionary<string, ConversionKind> s_kinds = new Dictionary<string, ConversionKind>(StringComparer.Ordinal)
+    {
+        ["lead"] = ConversionKind.Lead,
+        ["signup"] = ConversionKind.Signup,
+        ["sale"] = ConversionKind.Sale,
+        ["renewal"] = ConversionKind.Renewal,
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    public RecordConversion.Asked? Read(ConversionAsk ask, Checks checks)
+    {
+        var source = Source(checks, ask.Source);
+        var orderId = checks.Required("orderId", ask.OrderId, MaxOrderId);
+        var kind = Kind(checks, ask.Kind);
+        var occurredAt = checks.TimeOrNow("occurredAt", ask.OccurredAt).ToUniversalTime();
+        var visitorId = checks.Optional("visitorId", ask.VisitorId, MaxVisitorId);
+        var clickId = checks.Optional("clickId", ask.ClickId, MaxClickId);
+        var customer = checks.Optional("customer", ask.Customer, MaxCustomer);
+        var coupon = checks.Optional("coupon", ask.Coupon, MaxCoupon);
+
+        // A lead is worth nothing by itself; naming an amount needs its currency and the other way round.
+        var worthless = kind is ConversionKind.Lead or ConversionKind.Signup && string.IsNullOrEmpty(ask.Amount) && string.IsNullOrEmpty(ask.Currency);
+        var currency = worthless ? defaultCurrency : ask.Currency;
+        var amount = worthless ? 0 : checks.Amount("amount", ask.Amount, currency, "currency");
+        if (amount < 0)
+        {
+            checks.Add("amount", $"'{ask.Amount}' is negative; an adjustment takes away");
+        }
+
+        var items = Items(checks, ask.Items, currency);
+        if (!checks.Passed)
+        {
+            return null;
+        }
+
+        var id = Ids.Conversion(program, source, orderId);
+        return new RecordConversion.Asked(
+            new ConversionRecorded
+            {
+                EventId = id,
+                ProgramId = program,
+                OccurredAt = occurredAt,
+                ConversionId = id,
+                Kind = kind!.Value,
+                Source = source,
+                OrderId = orderId,
+                CustomerKey = customer is null ? null : customers.Key(program, customer),
+                VisitorId = visitorId is null ? null : VisitorId.FromIdOrCookie(visitorId),
+                ClickId = clickId is null ? null : Ids.Click(program, clickId),
+                Coupon = coupon,
+                AmountMinor = amount,
+                Currency = currency!,
+                NewCustomer = ask.NewCustomer,
+                Test = ask.Test ?? false,
+                Items = items,
+            },
+            ask.OccurredAt is not null);
+    }
+
+    public static string Source(Checks checks, string? value)
+    {
+        var source = checks.Required("source", value, MaxSource);
+        if (source.Length > 0 && !SourcePattern().IsMatch(source))
+        {
+            checks.Add("source", "must be lower-case letters, digits, '.', '_' and '-'");
+        }
+
+        return source;
+    }
+
+    private static ConversionKind? Kind(Checks checks, string? value)
+    {
+        if (string.IsNullOrEmpty(value))
+        {
+            checks.Add("kind", "is required");
+            return null;
+        }
+
+        if (s_kinds.TryGetValue(value, out var kind))
+        {
+            return kind;
+        }
+
+        checks.Add("kind", "must be 'lead', 'signup', 'sale' or 'renewal'");
+        return null;
+    }
+
+    private static LineItem[]? Items(Checks checks, IReadOnlyList<ItemAsk?>? items, string? currency)
+    {
+        if (items is null or [])
+        {
+            return null;
+        }
+
+        if (items.Count > MaxItems)
+        {
+            checks.Add("items", $"holds {items.Count}; at most {MaxItems} are allowed");
+            return null;
+        }
+
+        if (string.IsNullOrEmpty(currency) || Currency.Decimals(currency) is null)
+        {
+            // Said once, of the currency itself.
+            return null;
+        }
+
+        var lines = new LineItem[items.Count];
+        for (var i = 0; i < lines.Length; i++)
+        {
+            if (items[i] is not { } item)
+            {
+                checks.Add($"items[{i}]", "is null");
+                continue;
+            }
+
+            var quantity = item.Quantity ?? 1;
+            if (quantity is < 1 or > MaxQuantity)
+            {
+                checks.Add($"items[{i}].quantity", $"must be 1 to {MaxQuantity}");
+            }
+
+            lines[i] = new LineItem
+            {
+                Product = checks.Required($"items[{i}].product", item.Product, MaxProduct),
+                Quantity = quantity,
+                AmountMinor = checks.Amount($"items[{i}].amount", item.Amount, currency, "currency"),
+            };
+        }
+
+        return lines;
+    }
+
+    [GeneratedRegex("^[a-z0-9._-]+$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex SourcePattern();
+}

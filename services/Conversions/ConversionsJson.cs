@@ -1,0 +1,19 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using PartnerPulse.Hosting.Problems;
+
+namespace PartnerPulse.Conversions;
+
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    AllowDuplicateProperties = false,
+    NumberHandling = JsonNumberHandling.Strict,
+    Converters = [typeof(TimeWithOffset)])]
+[JsonSerializable(typeof(ConversionAsk))]
+[JsonSerializable(typeof(AdjustmentAsk))]
+[JsonSerializable(typeof(ConversionAnswer))]
+[JsonSerializable(typeof(IReadOnlyList<ConversionAnswer>))]
+[JsonSerializable(typeof(AdjustmentAnswer))]
+[JsonSerializable(typeof(ConversionBody))]
+internal sealed partial class ConversionsJson : JsonSerializerContext;

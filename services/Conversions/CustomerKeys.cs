@@ -1,0 +1,64 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace PartnerPulse.Conversions;
+
+/// <summary>
+/// Turns a customer's e-mail or account id into a key that only this deployment can make: HMAC-SHA256 over the program and the
+/// trimmed, lower-case value. The value itself is neither kept nor logged.
+/// </summary>
+internal sealed class CustomerKeys(byte[] secret)
+{
+    /// <summary>Length of the secret in bytes.</summary>
+    public const int SecretLength = 32;
+
+    // Names the way the key was made, so that another way can stand beside it.
+    private const string Prefix = "c1.";
+
+    public string Key(string program, string customer) =>
+        Prefix + Base64Url.EncodeToString(HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{program}\u001F{customer.Trim().ToLowerInvariant()}")));
+
+    /// <summary>Reads the secret, or makes it where there is none yet.</summary>
+    /// <exception cref="InvalidDataException">The file holds something else.</exception>
+    public static CustomerKeys Open(string file)
+    {
+        if (!File.Exists(file))
+        {
+            Create(file);
+        }
+
+        var secret = File.ReadAllBytes(file);
+        return secret.Length == SecretLength
+            ? new CustomerKeys(secret)
+            : throw new InvalidDataException($"Conversions:CustomerKeyFile {file} holds {secret.Length} bytes instead of {SecretLength}.");
+    }
+
+    private static void Create(string file)
+    {
+        // Written beside and linked into place: two instances that start at once end with the same whole file.
+        var full = Path.GetFullPath(file);
+        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+        var draft = $"{full}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        using (var stream = new FileStream(draft, options))
+        {
+            stream.Write(RandomNumberGenerator.GetBytes(SecretLength));
+            stream.Flush(flushToDisk: true);
+        }
+
+        try
+        {
+            File.Move(draft, full, overwrite: false);
+        }
+        catch (IOException) when (File.Exists(full))
+        {
+            File.Delete(draft);
+        }
+    }
+}

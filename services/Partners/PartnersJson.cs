@@ -1,0 +1,19 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using PartnerPulse.Hosting.Problems;
+
+namespace PartnerPulse.Partners;
+
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    AllowDuplicateProperties = false,
+    NumberHandling = JsonNumberHandling.Strict,
+    Converters = [typeof(TimeWithOffset)])]
+[JsonSerializable(typeof(EnrolPartnerAsk))]
+[JsonSerializable(typeof(PublishLinkAsk))]
+[JsonSerializable(typeof(MoveLinkAsk))]
+[JsonSerializable(typeof(SuspendPartnerAsk))]
+[JsonSerializable(typeof(PartnerBody))]
+[JsonSerializable(typeof(PartnersPage))]
+internal sealed partial class PartnersJson : JsonSerializerContext;

@@ -1,0 +1,67 @@
+using Microsoft.Extensions.Options;
+using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Hosting.Status;
+
+namespace PartnerPulse.Partners;
+
+/// <summary>Partners and their links: the catalogue.</summary>
+public static class PartnersService
+{
+    internal const string Schema = "partners";
+
+    /// <summary>The log <c>partners</c> with its relay and status, and what the endpoints need.</summary>
+    public static void AddPartners(this IHostApplicationBuilder builder)
+    {
+        builder.AddEventLog(Schema);
+        builder.AddRelayToBus(Schema);
+        builder.Services.AddSenderStatus(Schema, Schema);
+        builder.Services.AddOptions<LinkOptions>().BindConfiguration("Edge")
+            .Validate(
+                options => Uri.TryCreate(options.PublicUrl, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https",
+                "Edge:PublicUrl must be an absolute http or https address.")
+            .ValidateOnStart();
+        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, PartnersJson.Default));
+        builder.Services.AddSingleton(provider => new PartnerLog(
+            provider.GetRequiredKeyedService<EventStore.EventLog>(Schema),
+            provider.GetRequiredService<IOptions<Hosting.ProgramOptions>>().Value.Program));
+        builder.Services.AddSingleton(provider => new Links(provider.GetRequiredService<IOptions<LinkOptions>>().Value.PublicUrl));
+        builder.Services.AddHostedService<OpenClaims>();
+    }
+
+    /// <summary>The endpoints under <c>/v1/partners</c> and <c>/v1/catalogue</c>.</summary>
+    public static void MapPartners(this IEndpointRouteBuilder routes)
+    {
+        EnrolPartner.Map(routes);
+        ReadPartners.Map(routes);
+        PublishLink.Map(routes);
+        MoveLink.Map(routes);
+        RetireLink.Map(routes);
+        SuspendPartner.Map(routes);
+        ReinstatePartner.Map(routes);
+        ReadCatalogue.Map(routes);
+    }
+}
+
+/// <summary>Where the edge is seen from outside.</summary>
+public sealed class LinkOptions
+{
+    /// <summary>Scheme and host before <c>/r/{slug}</c>.</summary>
+    public string PublicUrl { get; set; } = "http://localhost:8080";
+}
+
+/// <summary>Creates the table of claims once the log's schema is there.</summary>
+internal sealed class OpenClaims(PartnerLog log) : IHostedLifecycleService
+{
+    // OpenLog was registered before and has waited for the database in its own StartingAsync.
+    public Task StartingAsync(CancellationToken cancellationToken) => log.CreateClaimsAsync(cancellationToken);
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}

@@ -1,0 +1,160 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using FsCheck.Fluent;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.Replays;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
+using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Tests;
+using PartnerPulse.Tests.AttributionCore;
+using Xunit.Abstractions;
+
+namespace PartnerPulse.IntegrationTests.Attribution;
+
+/// <summary>The incremental projector on a real PostgreSQL against one fold of the same events in memory.</summary>
+public sealed class ProjectorTests(ITestOutputHelper output)
+{
+    /// <summary>Each generated history has a schema of its own in one database.</summary>
+    private static int s_schemas;
+
+    [PostgresFact]
+    public async Task Whatever_the_order_of_arrival_the_credits_are_those_of_one_fold()
+    {
+        await using var database = NpgsqlDataSource.Create(await TestServers.NewDatabaseAsync());
+        Properties.Hold(output, Histories.All, 40, given => HoldsAsync(database, given).GetAwaiter().GetResult());
+    }
+
+    private static async Task HoldsAsync(NpgsqlDataSource database, Case given)
+    {
+        var system = await Projection.CreateAsync(database, $"history_{Interlocked.Increment(ref s_schemas)}", given.Rules);
+        var events = given.Disturbed();
+        var expected = Describe(History.Fold(given.Events), given.Rules);
+
+        // In pieces, as they would arrive, each folded before the next comes.
+        foreach (var piece in events.Chunk(7))
+        {
+            await system.AppendAsync(piece);
+            await system.Projector.ProjectAllAsync(CancellationToken.None);
+        }
+
+        Assert.Equal(expected, await system.DescribeAsync(generation: 1));
+
+        await system.Projector.RebuildAsync(CancellationToken.None);
+        Assert.Equal(expected, await system.DescribeAsync(generation: 1));
+
+        // A replay under the same rules differs in nothing; one under others is what a fold under them would be.
+        var others = given.Rules with { Name = "others", Model = new Linear(), WindowDays = 90, RepeatMinutes = 0 };
+        await system.ReplayAsync(generation: 2, rulesVersion: 1, given.Rules);
+        await system.ReplayAsync(generation: 3, rulesVersion: 2, others);
+        Assert.Equal(expected, await system.DescribeAsync(generation: 2));
+        Assert.Equal(Describe(History.Fold(given.Events), others), await system.DescribeAsync(generation: 3));
+    }
+
+    /// <summary>One line a conversion and one a credited touch, in order.</summary>
+    private static string Describe(History history, Rules rules)
+    {
+        var lines = new List<string>();
+        foreach (var journey in history.Journeys)
+        {
+            var decision = Crediting.Decide(journey, history.Standings, rules);
+            lines.Add(string.Create(CultureInfo.InvariantCulture, $"{decision.ConversionId} net {decision.NetMinor} {decision.Currency} {decision.Credited} {decision.Reason}"));
+            lines.AddRange(decision.Touches.Where(t => t.Share > 0).Select(t => string.Create(
+                CultureInfo.InvariantCulture, $"{decision.ConversionId} {t.Touch.Click.EventId} {t.Touch.Click.PartnerId} {t.Share:F18} {t.AmountMinor} {t.CommissionMinor}")));
+        }
+
+        return string.Join('\n', lines.Order(StringComparer.Ordinal));
+    }
+
+    private sealed class Projection(EventLog log, Generations generations, Projector projector)
+    {
+        private static readonly DateTimeOffset s_time = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+        public Projector Projector => projector;
+
+        public static async Task<Projection> CreateAsync(NpgsqlDataSource database, string schema, Rules rules)
+        {
+            var log = new EventLog(database, schema);
+            await log.CreateSchemaAsync(CancellationToken.None);
+            var program = Options.Create(new ProgramOptions { Program = "default" });
+            await new OpenProjections(log, program, TimeProvider.System).CreateTablesAsync(CancellationToken.None);
+            var generations = new Generations(schema);
+            var system = new Projection(log, generations, new Projector(log, generations, program, new ProjectionProgress(TimeProvider.System), NullLogger<Projector>.Instance));
+            await system.AppendAsync([Published(1, rules), Requested(1, 1), Promoted(1)]);
+            return system;
+        }
+
+        public Task AppendAsync(IEnumerable<IEvent> events) =>
+            log.AppendAsync(events.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
+
+        public async Task ReplayAsync(int generation, int rulesVersion, Rules rules)
+        {
+            await AppendAsync([Published(rulesVersion, rules), Requested(generation, rulesVersion)]);
+            await projector.ProjectAllAsync(CancellationToken.None);
+            await using var connection = await log.DataSource.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync();
+            var row = await generations.LockAsync(connection, generation, CancellationToken.None);
+            await generations.CatchUpAsync(connection, row!, "default", CancellationToken.None);
+            await transaction.CommitAsync();
+        }
+
+        public async Task<string> DescribeAsync(int generation)
+        {
+            var lines = new List<string>();
+            await using var decisions = log.DataSource.CreateCommand(
+                $"select conversion_id, net_minor, currency, credited, reason from {log.Schema}.decisions where generation = {generation}");
+            await using (var reader = await decisions.ExecuteReaderAsync())
+            {
+                while (await reader.ReadAsync())
+                {
+                    lines.Add(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{reader.GetGuid(0)} net {reader.GetInt64(1)} {reader.GetString(2)} {reader.GetBoolean(3)} {(reader.IsDBNull(4) ? null : reader.GetString(4))}"));
+                }
+            }
+
+            await using var credits = log.DataSource.CreateCommand(
+                $"select conversion_id, click_id, partner_id, share, amount_minor, commission_minor from {log.Schema}.credits where generation = {generation}");
+            await using (var reader = await credits.ExecuteReaderAsync())
+            {
+                while (await reader.ReadAsync())
+                {
+                    lines.Add(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{reader.GetGuid(0)} {reader.GetGuid(1)} {reader.GetString(2)} {reader.GetDecimal(3):F18} {reader.GetInt64(4)} {reader.GetInt64(5)}"));
+                }
+            }
+
+            return string.Join('\n', lines.Order(StringComparer.Ordinal));
+        }
+
+        private static RulesPublished Published(int version, Rules rules)
+        {
+            using var document = JsonDocument.Parse(rules.ToCanonicalJson());
+            return new RulesPublished
+            {
+                EventId = Ids.Derive("rules", $"{version}"), ProgramId = "default", OccurredAt = s_time, Version = version, Hash = rules.Hash,
+                Document = document.RootElement.Clone(),
+            };
+        }
+
+        private static ReplayRequested Requested(int generation, int rulesVersion) => new()
+        {
+            EventId = Ids.Derive("replay", $"{generation}"), ProgramId = "default", OccurredAt = s_time,
+            ReplayId = Ids.Derive("replay", $"{generation}"), RulesVersion = rulesVersion, Generation = generation,
+        };
+
+        private static ReplayPromoted Promoted(int generation) => new()
+        {
+            EventId = Ids.Derive("promoted", $"{generation}"), ProgramId = "default", OccurredAt = s_time,
+            ReplayId = Ids.Derive("replay", $"{generation}"), Generation = generation, PreviousGeneration = 0,
+        };
+    }
+}

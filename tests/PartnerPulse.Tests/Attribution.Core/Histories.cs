@@ -1,0 +1,247 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using FsCheck;
+using FsCheck.Fluent;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Tests.AttributionCore;
+
+/// <summary>A generated log and the rules to judge it by.</summary>
+/// <param name="Events">Each once, in no order.</param>
+/// <param name="Rules">Any that can be written.</param>
+/// <param name="Disorder">Decides how <see cref="Disturbed"/> shuffles and repeats.</param>
+internal sealed record Case(ImmutableArray<IEvent> Events, Rules Rules, int Disorder)
+{
+    /// <summary>The same events shuffled, some of them twice or three times.</summary>
+    public List<IEvent> Disturbed()
+    {
+        var random = new Random(Disorder);
+        var events = Events.Concat(Events.Where(_ => random.Next(3) == 0)).Concat(Events.Where(_ => random.Next(5) == 0)).ToArray();
+        random.Shuffle(events);
+        return [.. events];
+    }
+
+    public IEnumerable<(Journey Journey, Decision Decision)> Decided(IEnumerable<IEvent>? events = null)
+    {
+        var history = History.Fold(events ?? Events);
+        return history.Journeys.Select(journey => (journey, Crediting.Decide(journey, history.Standings, Rules)));
+    }
+
+    /// <summary>What FsCheck prints of a failing case: enough to write it down as an example.</summary>
+    public override string ToString()
+    {
+        var text = new StringBuilder().AppendLine(Encoding.UTF8.GetString(Rules.ToCanonicalJson()));
+        foreach (var @event in Events)
+        {
+            text.Append(EventTypes.Of(@event).Name).Append(' ').AppendLine(Encoding.UTF8.GetString(EventTypes.Serialize(@event)));
+        }
+
+        return text.ToString();
+    }
+}
+
+/// <summary>
+/// Small worlds in which everything collides: a handful of partners, visitors and customers, times on a coarse grid so that equal
+/// times and window boundaries are common, amounts from nothing to the largest there is.
+/// </summary>
+internal static class Histories
+{
+    private static readonly DateTimeOffset s_start = new(2026, 3, 1, 0, 0, 0, TimeSpan.Zero);
+    private static readonly string[] s_partners = ["acme", "bravo", "coral", "delta"];
+    private static readonly string[] s_visitors = ["v1", "v2", "v3"];
+    private static readonly string[] s_customers = ["c1", "c2"];
+
+    public static Arbitrary<Case> All { get; } = Arb.From(Cases(), Smaller);
+
+    private static Gen<DateTimeOffset> Times() =>
+        from day in Gen.Frequency((3, Gen.Choose(0, 12)), (1, Gen.Choose(0, 400)))
+        from minute in Gen.Elements(0, 0, 1, 10, 29, 30, 31, 61, 720)
+        from tick in Gen.Frequency((8, Gen.Constant(0)), (1, Gen.Elements(-1, 1)), (1, Gen.Choose(0, 100_000_000)))
+        select s_start.AddDays(day + 1).AddMinutes(minute).AddTicks(tick);
+
+    private static Gen<string> Programs() => Gen.Frequency((12, Gen.Constant("default")), (1, Gen.Constant("other")));
+
+    private static Gen<string?> Maybe(string[] from, int none) => Gen.Frequency((from.Length * 2, Gen.Elements(from).Select(x => (string?)x)), (none, Gen.Constant<string?>(null)));
+
+    private static Gen<bool> Rarely(int of) => Gen.Choose(1, of).Select(x => x == 1);
+
+    private static Gen<ClickRecorded> Click(int number) =>
+        from at in Times()
+        from program in Programs()
+        from partner in Gen.Elements(s_partners)
+        from visitor in Maybe(s_visitors, 1)
+        from test in Rarely(15)
+        from signals in Gen.Frequency<ClickSignals?>(
+            (20, Gen.Constant<ClickSignals?>(null)),
+            (1, Gen.Elements("prefetch", "prefetch;prerender", "Prerender", "preview", "navigate").Select(p => (ClickSignals?)new ClickSignals { Purpose = p })),
+            (1, Gen.Constant<ClickSignals?>(new ClickSignals { Method = "HEAD", Gpc = true })))
+        select new ClickRecorded
+        {
+            EventId = ClickId(number),
+            ProgramId = program,
+            OccurredAt = at,
+            PartnerId = partner,
+            Link = $"link-of-{partner}",
+            VisitorId = visitor,
+            Campaign = number % 3 == 0 ? new Campaign { Name = $"campaign-of-{partner}" } : null,
+            Via = ClickVia.Redirect,
+            Test = test,
+            Signals = signals,
+        };
+
+    // Derived, so that the order of ids is not the order of numbers.
+    private static Guid ClickId(int number) => Ids.Derive("test", number.ToString(CultureInfo.InvariantCulture));
+
+    private static Gen<long> Amounts() => Gen.OneOf(
+        Gen.Choose(0, 3).Select(x => (long)x),
+        Gen.Choose(0, 20_000).Select(x => (long)x),
+        Gen.Elements(1, 99, 100, 101, 9_999, Currency.MaxMinor - 1, Currency.MaxMinor),
+        Gen.Choose(0, int.MaxValue).Select(x => x * 40_000L));
+
+    private static Gen<string> Currencies() => Gen.Elements("EUR", "EUR", "JPY", "KWD", "CLF");
+
+    private static Gen<ConversionRecorded> Conversion(int number, int clicks) =>
+        from at in Times()
+        from program in Programs()
+        from kind in Gen.Elements(Rules.AllKinds.AsEnumerable())
+        from visitor in Maybe(s_visitors, 2)
+        from customer in Maybe(s_customers, 2)
+        from click in Gen.Choose(-clicks, clicks)
+        from amount in Amounts()
+        from currency in Currencies()
+        from test in Rarely(15)
+        let id = Ids.Conversion(program, "shop", $"order-{number}")
+        select new ConversionRecorded
+        {
+            EventId = id,
+            ConversionId = id,
+            ProgramId = program,
+            OccurredAt = at,
+            Kind = kind,
+            Source = "shop",
+            OrderId = $"order-{number}",
+            CustomerKey = customer,
+            VisitorId = visitor,
+            ClickId = click > 0 ? ClickId(click) : null, // The last number was never clicked: a shop may name any id.
+            AmountMinor = amount,
+            Currency = currency,
+            Test = test,
+        };
+
+    private static Gen<ConversionAdjusted> Adjustment(int number, ConversionRecorded[] conversions) =>
+        from conversion in Gen.Elements(conversions)
+        from at in Times()
+        from amount in Amounts()
+        from sign in Gen.Elements(-1, -1, -1, 1)
+        from proportion in Gen.Elements(0, 1, 2, 3)
+        from reason in Gen.Elements(Enum.GetValues<AdjustmentReason>())
+        from elsewhere in Rarely(8)
+        select new ConversionAdjusted
+        {
+            EventId = Ids.Adjustment(conversion.ConversionId, $"adjustment-{number}"),
+            ProgramId = conversion.ProgramId,
+            OccurredAt = at,
+            ConversionId = conversion.ConversionId,
+            Source = conversion.Source,
+            OrderId = conversion.OrderId,
+            AdjustmentId = $"adjustment-{number}",
+            AmountMinor = sign * (proportion == 0 ? amount : conversion.AmountMinor / proportion),
+            Currency = elsewhere ? "GBP" : conversion.Currency,
+            Reason = reason,
+        };
+
+    private static Gen<IEvent> Standing(int number) =>
+        from partner in Gen.Elements(s_partners[..2])
+        from at in Times()
+        from suspended in Gen.Elements(true, false)
+        let id = Ids.Derive("standing", number.ToString(CultureInfo.InvariantCulture))
+        select suspended
+            ? (IEvent)new PartnerSuspended { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner }
+            : new PartnerReinstated { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner };
+
+    public static Gen<Model> Models() => Gen.OneOf(
+        Gen.Constant<Model>(new FirstTouch()),
+        Gen.Constant<Model>(new LastTouch()),
+        Gen.Constant<Model>(new Linear()),
+        from first in Gen.Elements(0, 1, 2_500, 3_333, 4_000, 5_000)
+        from last in Gen.Elements(0, 1, 2_500, 3_333, 4_000, 5_000)
+        select (Model)new PositionBased(first, last),
+        Gen.Elements(0.0001m, 0.5m, 1m, 7m, 30.25m, 3_650m).Select(days => (Model)new TimeDecay(days)));
+
+    private static Gen<CommissionEntry> CommissionEntries() =>
+        from percent in Gen.Elements<int?>(0, 1, 750, 2_000, 3_333, 10_000, null, null)
+        from flat in Amounts()
+        from currency in Currencies()
+        from anyCurrency in Gen.Elements(true, false)
+        from kind in Gen.Elements<ConversionKind?>(null, null, ConversionKind.Sale, ConversionKind.Lead)
+        from partner in Maybe(s_partners, 10)
+        select new CommissionEntry
+        {
+            PercentBasisPoints = percent,
+            FlatMinor = percent is null ? flat : null,
+            Currency = percent is null || !anyCurrency ? currency : null,
+            Kind = kind,
+            Partner = partner,
+        };
+
+    public static Gen<Rules> RuleSets() =>
+        from model in Models()
+        from windowDays in Gen.Elements(1, 2, 7, 30, 60, 60, 3_650)
+        from repeatMinutes in Gen.Elements(0, 0, 1, 30, 30, 1_440)
+        from suspended in Gen.Elements(SuspendedPartners.PassOn, SuspendedPartners.Forfeit)
+        from kinds in Gen.Frequency((5, Gen.Constant(Rules.AllKinds)), (1, Gen.Constant<ImmutableArray<ConversionKind>>([ConversionKind.Lead, ConversionKind.Sale])))
+        from evidence in Gen.Frequency((5, Gen.Constant(Rules.AllEvidence)), (1, Gen.Elements(Rules.AllEvidence.AsEnumerable()).Select(e => ImmutableArray.Create(e))))
+        from count in Gen.Choose(0, 4)
+        from commission in Gen.ArrayOf(CommissionEntries(), count)
+        select new Rules
+        {
+            Name = "generated",
+            Model = model,
+            WindowDays = windowDays,
+            RepeatMinutes = repeatMinutes,
+            Suspended = suspended,
+            Kinds = kinds,
+            Evidence = evidence,
+            Commission = [.. commission],
+        };
+
+    private static Gen<Case> Cases() =>
+        from clickCount in Gen.Frequency((8, Gen.Choose(0, 14)), (1, Gen.Choose(15, 90)))
+        from clicks in Gen.CollectToArray(Enumerable.Range(0, clickCount).Select(Click))
+        from conversionCount in Gen.Choose(1, 4)
+        from conversions in Gen.CollectToArray(Enumerable.Range(0, conversionCount).Select(i => Conversion(i, clickCount + 1)))
+        from adjustmentCount in Gen.Choose(0, 4)
+        from adjustments in Gen.CollectToArray(Enumerable.Range(0, adjustmentCount).Select(i => Adjustment(i, conversions)))
+        from standingCount in Gen.Choose(0, 3)
+        from standings in Gen.CollectToArray(Enumerable.Range(0, standingCount).Select(Standing))
+        from rules in RuleSets()
+        from disorder in Gen.Choose(0, int.MaxValue)
+        select new Case([.. clicks, .. conversions, .. adjustments, .. standings], rules, disorder);
+
+    private static IEnumerable<Case> Smaller(Case given)
+    {
+        var half = given.Events.Length / 2;
+        if (half > 1)
+        {
+            yield return given with { Events = given.Events[..half] };
+            yield return given with { Events = given.Events[half..] };
+        }
+
+        for (var i = 0; i < given.Events.Length; i++)
+        {
+            yield return given with { Events = given.Events.RemoveAt(i) };
+        }
+
+        for (var i = 0; i < given.Rules.Commission.Length; i++)
+        {
+            yield return given with { Rules = given.Rules with { Commission = given.Rules.Commission.RemoveAt(i) } };
+        }
+
+        if (given.Rules.Model is not Linear)
+        {
+            yield return given with { Rules = given.Rules with { Model = new Linear() } };
+        }
+    }
+}

@@ -1,0 +1,288 @@
+using System.Globalization;
+using System.Numerics;
+using System.Text;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Tests.AttributionCore;
+
+/// <summary>
+/// The text of attribution once more, as slow and plain as it reads: exact fractions, everything looked up by going through all
+/// events. Shares no code with the engine, only the shape of events and rules; where the two differ, one of them misreads the text.
+/// </summary>
+internal static class Naive
+{
+    /// <summary>One paragraph a conversion, in order of conversion id. See <see cref="Describe"/> for the engine's side.</summary>
+    public static string Credits(IEnumerable<IEvent> events, Rules rules)
+    {
+        var all = events.DistinctBy(e => e.EventId).ToList();
+        var text = new StringBuilder();
+        foreach (var conversion in all.OfType<ConversionRecorded>().OrderBy(c => Hex(c.ConversionId), StringComparer.Ordinal))
+        {
+            text.Append(Credit(conversion, all, rules));
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>The engine's decisions in the same words.</summary>
+    public static string Describe(IEnumerable<Decision> decisions)
+    {
+        var text = new StringBuilder();
+        foreach (var d in decisions)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(d.ConversionId)} {d.OriginalMinor} -> {d.NetMinor} {d.Currency} {(d.Credited ? "credited" : d.Reason)}");
+            foreach (var t in d.Touches)
+            {
+                text.AppendLine(TouchLine(
+                    t.Touch.Click, t.Touch.Evidence, t.StoppedBy, (BigInteger)(t.Share * 1_000_000_000_000_000_000m), t.AmountMinor, t.CommissionMinor, t.Forfeited));
+            }
+
+            foreach (var p in d.Partners)
+            {
+                text.AppendLine(PartnerLine(p.PartnerId, (BigInteger)(p.Share * 1_000_000_000_000_000_000m), p.AmountMinor, p.CommissionMinor));
+            }
+        }
+
+        return text.ToString();
+    }
+
+    private static string Credit(ConversionRecorded c, List<IEvent> all, Rules rules)
+    {
+        var adjustments = all.OfType<ConversionAdjusted>().Where(a => a.ConversionId == c.ConversionId && a.Currency == c.Currency).ToList();
+        var sum = c.AmountMinor + adjustments.Aggregate(BigInteger.Zero, (s, a) => s + a.AmountMinor);
+        var net = BigInteger.Max(0, BigInteger.Min(c.AmountMinor, sum));
+
+        var touches = Touches(c, all);
+        var judged = new List<(ClickRecorded Click, Evidence Evidence, string? Stop)>();
+        foreach (var (click, evidence) in touches)
+        {
+            judged.Add((click, evidence, Stop(click, evidence, c, all, rules, [.. judged.Where(j => j.Stop is null).Select(j => j.Click)])));
+        }
+
+        var candidates = judged.Where(j => j.Stop is null).Select(j => j.Click).ToList();
+        var text = new StringBuilder();
+        if (candidates.Count == 0)
+        {
+            string[] order =
+            [
+                "evidence-not-counted", "test", "wrong-program", "after-conversion", "outside-window", "prefetch", "preview", "head",
+                "suspended-partner", "repeat-click",
+            ];
+            var reason = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
+                : judged.Count == 0 ? "no-touches"
+                : judged.Select(j => j.Stop!).MaxBy(stop => Array.IndexOf(order, stop))!;
+            text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} {reason}");
+            foreach (var (click, evidence, stop) in judged)
+            {
+                text.AppendLine(TouchLine(click, evidence, stop, 0, 0, 0, forfeited: false));
+            }
+
+            return text.ToString();
+        }
+
+        var weights = Weights(rules.Model, candidates);
+        var shares = Split(BigInteger.Pow(10, 18), weights);
+        var amounts = Split(net, weights);
+
+        var partners = candidates.Select(t => t.PartnerId).Distinct().ToList();
+        var commissions = partners.ToDictionary(p => p, p => BigInteger.Zero);
+        var forfeited = partners.Where(p => rules.Suspended == SuspendedPartners.Forfeit && Suspended(p, c.OccurredAt, all)).ToHashSet();
+        foreach (var partner in partners.Where(p => !forfeited.Contains(p)))
+        {
+            var entry = rules.Commission.FirstOrDefault(e =>
+                (e.Kind is null || e.Kind == c.Kind) && (e.Partner is null || e.Partner == partner) && (e.Currency is null || e.Currency == c.Currency));
+            if (entry?.PercentBasisPoints is { } basisPoints)
+            {
+                commissions[partner] = Nearest(Of(partner, amounts) * basisPoints, 10_000);
+            }
+            else if (entry?.FlatMinor is { } flat)
+            {
+                var cancelled = adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation);
+                var whole = c.AmountMinor > 0 ? Nearest(flat * net, c.AmountMinor) : cancelled ? 0 : flat;
+                commissions[partner] = Split(whole, [.. partners.Select(p => Of(p, weights))])[partners.IndexOf(partner)];
+            }
+        }
+
+        var perTouch = new BigInteger[candidates.Count];
+        foreach (var partner in partners)
+        {
+            var mine = Enumerable.Range(0, candidates.Count).Where(i => candidates[i].PartnerId == partner).ToList();
+            var by = mine.Select(i => amounts[i]).ToList();
+            var parts = Split(commissions[partner], by.Exists(a => a > 0) ? by : [.. mine.Select(i => weights[i])]);
+            for (var i = 0; i < mine.Count; i++)
+            {
+                perTouch[mine[i]] = parts[i];
+            }
+        }
+
+        text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} credited");
+        foreach (var (click, evidence, stop) in judged)
+        {
+            var i = candidates.IndexOf(click);
+            text.AppendLine(i < 0
+                ? TouchLine(click, evidence, stop, 0, 0, 0, forfeited: false)
+                : TouchLine(click, evidence, stop, shares[i], amounts[i], perTouch[i], forfeited.Contains(click.PartnerId)));
+        }
+
+        foreach (var partner in partners.Order(StringComparer.Ordinal))
+        {
+            if (Of(partner, shares) != 0 || Of(partner, amounts) != 0 || commissions[partner] != 0)
+            {
+                text.AppendLine(PartnerLine(partner, Of(partner, shares), Of(partner, amounts), commissions[partner]));
+            }
+        }
+
+        return text.ToString();
+
+        BigInteger Of(string partner, List<BigInteger> parts) =>
+            candidates.Zip(parts).Where(x => x.First.PartnerId == partner).Aggregate(BigInteger.Zero, (s, x) => s + x.Second);
+    }
+
+    /// <summary>Whose touches: every way is tried, the strongest kept.</summary>
+    private static List<(ClickRecorded Click, Evidence Evidence)> Touches(ConversionRecorded c, List<IEvent> all)
+    {
+        var clicks = all.OfType<ClickRecorded>().ToList();
+        string? VisitorOfClick(Guid? id) => clicks.Find(k => k.EventId == id)?.VisitorId;
+
+        var others = all.OfType<ConversionRecorded>()
+            .Where(o => c.CustomerKey is not null && o.CustomerKey == c.CustomerKey && o.ProgramId == c.ProgramId).ToList();
+        var found = new List<(ClickRecorded, Evidence)>();
+        foreach (var click in clicks.OrderBy(k => k.OccurredAt).ThenBy(k => Hex(k.EventId), StringComparer.Ordinal))
+        {
+            var visitor = click.VisitorId;
+            if (click.EventId == c.ClickId)
+            {
+                found.Add((click, Evidence.ClickId));
+            }
+            else if (visitor is not null && (visitor == c.VisitorId || visitor == VisitorOfClick(c.ClickId)))
+            {
+                found.Add((click, Evidence.VisitorCookie));
+            }
+            else if (visitor is not null && others.Exists(o => visitor == o.VisitorId || visitor == VisitorOfClick(o.ClickId)))
+            {
+                found.Add((click, Evidence.Customer));
+            }
+        }
+
+        return found;
+    }
+
+    private static string? Stop(ClickRecorded t, Evidence evidence, ConversionRecorded c, List<IEvent> all, Rules rules, List<ClickRecorded> counted)
+    {
+        var purpose = (t.Signals?.Purpose ?? "").ToLowerInvariant();
+        return !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
+            : !rules.Evidence.Contains(evidence) ? "evidence-not-counted"
+            : t.Test != c.Test ? "test"
+            : t.ProgramId != c.ProgramId ? "wrong-program"
+            : t.OccurredAt > c.OccurredAt ? "after-conversion"
+            : t.OccurredAt < c.OccurredAt - TimeSpan.FromDays(rules.WindowDays) ? "outside-window"
+            : purpose.Contains("prefetch", StringComparison.Ordinal) || purpose.Contains("prerender", StringComparison.Ordinal) ? "prefetch"
+            : purpose.Contains("preview", StringComparison.Ordinal) ? "preview"
+            : t.Signals?.Method == "HEAD" ? "head"
+            : rules.Suspended == SuspendedPartners.PassOn && Suspended(t.PartnerId, c.OccurredAt, all) ? "suspended-partner"
+            : rules.RepeatMinutes > 0 && counted.Exists(k => k.PartnerId == t.PartnerId && t.OccurredAt - k.OccurredAt <= TimeSpan.FromMinutes(rules.RepeatMinutes)) ? "repeat-click"
+            : null;
+    }
+
+    private static bool Suspended(string partner, DateTimeOffset at, List<IEvent> all) => all
+        .Where(e => (e is PartnerSuspended s && s.PartnerId == partner) || (e is PartnerReinstated r && r.PartnerId == partner))
+        .Where(e => e.OccurredAt <= at)
+        .OrderBy(e => e.OccurredAt).ThenBy(e => Hex(e.EventId), StringComparer.Ordinal)
+        .LastOrDefault() is PartnerSuspended;
+
+    private static List<BigInteger> Weights(Model model, List<ClickRecorded> t)
+    {
+        var n = t.Count;
+        return Enumerable.Range(0, n).Select(i => model switch
+        {
+            FirstTouch => i == 0 ? 1 : 0,
+            LastTouch => i == n - 1 ? 1 : 0,
+            Linear => 1,
+            PositionBased p => n switch
+            {
+                1 => 1,
+                2 => p.FirstBasisPoints + p.LastBasisPoints == 0 ? 1 : i == 0 ? p.FirstBasisPoints : p.LastBasisPoints,
+                _ => i == 0 ? (BigInteger)p.FirstBasisPoints * (n - 2)
+                    : i == n - 1 ? (BigInteger)p.LastBasisPoints * (n - 2)
+                    : 10_000 - p.FirstBasisPoints - p.LastBasisPoints,
+            },
+            TimeDecay d => Halved((t[^1].OccurredAt - t[i].OccurredAt).Ticks, (BigInteger)(d.HalfLifeDays * TimeSpan.TicksPerDay), 62 - RoomFor(n)),
+            _ => throw new NotSupportedException(model.ToString()),
+        }).ToList();
+    }
+
+    private static int RoomFor(int n)
+    {
+        var bits = 0;
+        while (1 << bits < n)
+        {
+            bits++;
+        }
+
+        return bits;
+    }
+
+    /// <summary>The integer nearest to 2^bits · 2^(−elapsed/halfLife), by the series of e^(−x·ln 2) in 400 bits.</summary>
+    public static BigInteger Halved(BigInteger elapsed, BigInteger halfLife, int bits)
+    {
+        var whole = elapsed / halfLife;
+        if (whole > 80)
+        {
+            return 0;
+        }
+
+        var one = BigInteger.One << 400;
+        var x = (elapsed % halfLife) * Ln2(one) / halfLife;
+        var power = BigInteger.Zero;
+        var term = one;
+        for (var k = 1; term != 0; k++)
+        {
+            power += term;
+            term = -(term * x >> 400) / k;
+        }
+
+        return (((power << bits) >> (int)whole) + (one >> 1)) >> 400;
+    }
+
+    /// <summary>ln 2 = Σ 1/(k·2^k).</summary>
+    private static BigInteger Ln2(BigInteger one)
+    {
+        var sum = BigInteger.Zero;
+        for (var k = 1; one >> k != 0; k++)
+        {
+            sum += (one >> k) / k;
+        }
+
+        return sum;
+    }
+
+    /// <summary>Whole parts of every quota, then one unit each to the largest remainders, of equal ones to the earlier.</summary>
+    private static List<BigInteger> Split(BigInteger amount, List<BigInteger> weights)
+    {
+        var total = weights.Aggregate(BigInteger.Zero, (s, w) => s + w);
+        if (amount == 0)
+        {
+            return [.. weights.Select(_ => BigInteger.Zero)];
+        }
+
+        var parts = weights.Select(w => amount * w / total).ToList();
+        var left = (int)(amount - parts.Aggregate(BigInteger.Zero, (s, p) => s + p));
+        foreach (var i in Enumerable.Range(0, parts.Count).OrderByDescending(i => amount * weights[i] % total).ThenBy(i => i).Take(left))
+        {
+            parts[i]++;
+        }
+
+        return parts;
+    }
+
+    private static BigInteger Nearest(BigInteger numerator, BigInteger denominator) => ((2 * numerator) + denominator) / (2 * denominator);
+
+    private static string Hex(Guid id) => id.ToString("N");
+
+    private static string TouchLine(ClickRecorded click, Evidence evidence, string? stop, BigInteger share, BigInteger amount, BigInteger commission, bool forfeited) =>
+        $"  touch {Hex(click.EventId)} {click.PartnerId} {evidence} {stop ?? "counts"} share {share} amount {amount} commission {commission}{(forfeited ? " forfeited" : "")}";
+
+    private static string PartnerLine(string partner, BigInteger share, BigInteger amount, BigInteger commission) =>
+        $"  partner {partner} share {share} amount {amount} commission {commission}";
+}

@@ -1,0 +1,131 @@
+using System.Text;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Tests.AttributionCore;
+
+public sealed class ReceiptTests
+{
+    private static readonly Rules s_rules = new()
+    {
+        Name = "spring", Model = new Linear(), Commission = [new CommissionEntry { PercentBasisPoints = 2_000 }],
+    };
+
+    private static ClickRecorded Click(int number, string partner, double daysBefore) => An.Click(partner, daysBefore) with
+    {
+        EventId = Ids.Derive("receipt-test", $"{number}"), Link = $"{partner}-link", Campaign = new Campaign { Name = $"{partner}-spring" },
+    };
+
+    private static ConversionRecorded Order(long amountMinor)
+    {
+        var id = Ids.Conversion("default", "shop", "1001");
+        return An.Conversion(amountMinor) with { EventId = id, ConversionId = id, OrderId = "1001" };
+    }
+
+    private static Outcome Shared()
+    {
+        var order = Order(5_990);
+        var refund = An.Adjustment(order, -1_000) with { AdjustmentId = "r-1" };
+        return Given.Events(Click(1, "acme", 20), Click(2, "bravo", 10), Click(3, "acme", 5), Click(4, "coral", 70))
+            .When(order, refund).Under(s_rules);
+    }
+
+    [Fact]
+    public void A_receipt_says_everything_that_was_considered()
+    {
+        var text = Encoding.UTF8.GetString(Receipt.ToJson(Shared().Receipt));
+        Assert.Equal(Pinned("shared", text), text);
+    }
+
+    [Fact]
+    public void A_partner_reads_the_same_receipt_without_the_others()
+    {
+        var text = Encoding.UTF8.GetString(Receipt.ToJson(Receipt.ForPartner(Shared().Receipt, "bravo")));
+        Assert.Equal(Pinned("shared-for-bravo", text), text);
+    }
+
+    [Fact]
+    public void The_sentence_says_who_has_what() => Assert.Equal(
+        "Of sale 1001 of shop, worth 49.90 EUR, acme has 66.67 % (33.27 EUR, commission 6.65) and bravo has 33.33 % (16.63 EUR, commission 3.33), by linear over 3 clicks that count; 1 more does not.",
+        Shared().Receipt.Summary);
+
+    [Fact]
+    public void The_split_can_be_followed_by_hand()
+    {
+        var counted = Shared().Receipt.Touches.Where(t => t.StoppedBy is null).ToList();
+        Assert.Equal(["4990/3", "4990/3", "4990/3"], counted.Select(t => t.QuotaMinor));
+        Assert.Equal([1L, 0L, 0L], counted.Select(t => t.RemainderMinor));
+        Assert.Equal(["16.64", "16.63", "16.63"], counted.Select(t => t.Amount));
+    }
+
+    [Fact]
+    public void Adjustments_show_the_net_after_each_and_whether_they_count()
+    {
+        var order = Order(1_000);
+        var receipt = Given.Events(Click(1, "acme", 1)).When(
+            order,
+            An.Adjustment(order, -1_200) with { OccurredAt = An.Now.AddDays(1) },
+            An.Adjustment(order, -1, currency: "USD") with { OccurredAt = An.Now.AddDays(2) },
+            An.Adjustment(order, 500, AdjustmentReason.Correction) with { OccurredAt = An.Now.AddDays(3) }).Receipt;
+        Assert.Equal([("-12.00", true, "0.00"), ("-0.01", false, "0.00"), ("5.00", true, "3.00")], receipt.Adjustments.Select(a => (a.Amount, a.Counted, a.Net)));
+        Assert.Equal("3.00", receipt.Conversion.Net);
+    }
+
+    [Fact]
+    public void A_conversion_without_credit_says_why()
+    {
+        Assert.Equal("Nobody is credited for sale 1001 of shop: no click belongs to it.", Given.Events().When(Order(100)).Receipt.Summary);
+        Assert.Equal(
+            "Nobody is credited for sale 1001 of shop: its one click does not count, because it came more than 60 days before the conversion.",
+            Given.Events(Click(1, "acme", 61)).When(Order(100)).Receipt.Summary);
+        Assert.Equal(
+            "Nobody is credited for lead 1001 of shop: the rules do not credit a lead.",
+            Given.Events(Click(1, "acme", 1)).When(Order(100) with { Kind = ConversionKind.Lead }).Under(s_rules with { Kinds = [ConversionKind.Sale] }).Receipt.Summary);
+    }
+
+    [Fact]
+    public void A_partner_is_told_why_or_why_not()
+    {
+        string Says(Outcome outcome, string partner) => Receipt.ForPartner(outcome.Receipt, partner).Summary;
+        var two = Given.Events(Click(1, "acme", 20), Click(2, "bravo", 10), Click(3, "coral", 70)).When(Order(5_990));
+
+        Assert.Equal(
+            "You are credited with the whole of sale 1001 of shop (59.90 EUR), commission 0.00 EUR: your click of 2026-05-12 12:00 UTC was the first that counts.",
+            Says(two, "acme"));
+        Assert.Equal(
+            "You are not credited for sale 1001 of shop: the first click that counts came through another partner, at 2026-05-12 12:00 UTC; your first was at 2026-05-22 12:00 UTC.",
+            Says(two, "bravo"));
+        Assert.Equal(
+            "You are not credited for sale 1001 of shop: your click of 2026-03-23 12:00 UTC does not count, because it came more than 60 days before the conversion.",
+            Says(two, "coral"));
+        Assert.Equal("You are not credited for sale 1001 of shop: no click on a link of yours belongs to it.", Says(two, "delta"));
+        Assert.Equal(
+            "You are not credited for sale 1001 of shop: the last click that counts came through another partner, at 2026-05-22 12:00 UTC; your last was at 2026-05-12 12:00 UTC.",
+            Says(two.Under(new LastTouch()), "acme"));
+        Assert.Equal(
+            "You are credited with 50 % of sale 1001 of shop (29.95 EUR), commission 0.00 EUR: each of 2 clicks that count has the same part, and 1 of them is yours.",
+            Says(two.Under(new Linear()), "bravo"));
+        Assert.Equal(
+            "You are credited with 40 % of sale 1001 of shop (23.96 EUR), commission 0.00 EUR: the part of a click goes by its place among the 2 clicks that count, and yours has place 2.",
+            Says(two.Under(new PositionBased(3_000, 2_000)), "bravo"));
+        Assert.Equal(
+            "You are credited with 66.67 % of sale 1001 of shop (39.93 EUR), commission 0.00 EUR: the part of a click halves with every half-life of its age, and 1 of 2 clicks that count is yours, the latest at 2026-05-22 12:00 UTC.",
+            Says(two.Under(new TimeDecay(10)), "bravo"));
+    }
+
+    [Fact]
+    public void A_suspended_partner_is_told_that_its_part_is_kept()
+    {
+        var outcome = Given.Events(Click(1, "acme", 20), Click(2, "bravo", 10), An.Suspension("acme", 1))
+            .When(Order(1_000)).Under(s_rules with { Suspended = SuspendedPartners.Forfeit });
+        Assert.Equal(
+            "Your part, 50 % of sale 1001 of shop (5.00 EUR), is kept and not paid: you were suspended at the time of the conversion.",
+            Receipt.ForPartner(outcome.Receipt, "acme").Summary);
+        Assert.Null(outcome.Receipt.Partners[0].By);
+        Assert.True(outcome.Receipt.Touches[0].Forfeited);
+    }
+
+    /// <summary>The text of a receipt as somebody may have filed it: the same conversion must give the same bytes for ever under this engine version.</summary>
+    private static string Pinned(string name, string written) =>
+        Fixtures.Pinned(Path.Combine("Attribution.Core", "Receipts", $"{name}.json"), () => written);
+}

@@ -1,0 +1,133 @@
+using System.Text;
+using System.Text.Json;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Tests.AttributionCore;
+
+public sealed class RulesTests
+{
+    private static RulesParse Parse(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        return Rules.Parse(document.RootElement);
+    }
+
+    private static Rules Accepted(string json) => Parse(json) switch
+    {
+        RulesAccepted accepted => accepted.Rules,
+        RulesRefused refused => throw new InvalidOperationException(string.Join("; ", refused.Faults)),
+        var other => throw new InvalidOperationException(other.ToString()),
+    };
+
+    private static void Refused(string json, params string[] faults) => Assert.Equal(
+        faults, Assert.IsType<RulesRefused>(Parse(json)).Faults.Select(f => $"{f.Field}: {f.Reason}"));
+
+    [Fact]
+    public void A_name_is_enough_and_the_rest_is_the_default()
+    {
+        var rules = Accepted("""{"name":"default"}""");
+        Assert.Equal(Encoding.UTF8.GetString(Rules.Default.ToCanonicalJson()), Encoding.UTF8.GetString(rules.ToCanonicalJson()));
+        Assert.Equal(
+            """{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":"include","suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"commission":[]}""",
+            Encoding.UTF8.GetString(rules.ToCanonicalJson()));
+    }
+
+    [Fact]
+    public void The_hash_of_the_default_rules_is_pinned() =>
+        Assert.Equal("48e33e292178f8fbf636d04dbdc317a884968f239e17761ede63443eebf9206d", Rules.Default.Hash);
+
+    [Fact]
+    public void Everything_that_can_be_said_is_read()
+    {
+        var rules = Accepted("""
+            {"name":"all","model":{"kind":"position-based","first":30.5,"last":40},"windowDays":90,"repeatMinutes":0,"bots":"include",
+             "suspended":"forfeit","kinds":["sale","lead"],"evidence":["customer","click-id"],
+             "commission":[{"percent":12.5,"kind":"renewal","currency":"EUR"},{"flat":"5.00","currency":"EUR","kind":"sale","partner":"acme"},{"flat":"500","currency":"JPY"}]}
+            """);
+        Assert.Equal(new PositionBased(3_050, 4_000), rules.Model);
+        Assert.Equal((90, 0, SuspendedPartners.Forfeit), (rules.WindowDays, rules.RepeatMinutes, rules.Suspended));
+        Assert.Equal([ConversionKind.Lead, ConversionKind.Sale], rules.Kinds.AsEnumerable());
+        Assert.Equal([Evidence.ClickId, Evidence.Customer], rules.Evidence.AsEnumerable());
+        Assert.Equal(
+            [
+                new CommissionEntry { PercentBasisPoints = 1_250, Kind = ConversionKind.Renewal, Currency = "EUR" },
+                new CommissionEntry { FlatMinor = 500, Currency = "EUR", Kind = ConversionKind.Sale, Partner = "acme" },
+                new CommissionEntry { FlatMinor = 500, Currency = "JPY" },
+            ],
+            rules.Commission.AsEnumerable());
+    }
+
+    [Theory]
+    [InlineData("""{"kind":"first-touch"}""", typeof(FirstTouch))]
+    [InlineData("""{"kind":"last-touch"}""", typeof(LastTouch))]
+    [InlineData("""{"kind":"linear"}""", typeof(Linear))]
+    [InlineData("""{"kind":"position-based"}""", typeof(PositionBased))]
+    [InlineData("""{"kind":"time-decay","halfLifeDays":7}""", typeof(TimeDecay))]
+    public void Each_model_has_its_kind(string model, Type type) =>
+        Assert.IsType(type, Accepted($$"""{"name":"x","model":{{model}}}""").Model);
+
+    [Fact]
+    public void The_same_rules_written_otherwise_have_the_same_hash()
+    {
+        var one = Accepted("""{"name":"x","model":{"kind":"time-decay","halfLifeDays":7},"kinds":["sale","lead"],"commission":[{"percent":20}]}""");
+        var other = Accepted("""{"commission":[{"percent":20.00}],"kinds":["lead","sale"],"windowDays":6e1,"model":{"halfLifeDays":7.0,"kind":"time-decay"},"name":"x"}""");
+        Assert.Equal(one.Hash, other.Hash);
+        Assert.NotEqual(one.Hash, Accepted("""{"name":"y","model":{"kind":"time-decay"},"kinds":["sale","lead"],"commission":[{"percent":20}]}""").Hash);
+    }
+
+    [Fact]
+    public void All_faults_are_named_at_once() => Refused(
+        """
+        {"model":{"kind":"time-decay","halfLifeDays":-1,"first":40},"windowDays":0,"windowDays":5,"repeatMinutes":1.5,"bots":"exclude",
+         "suspended":"maybe","kinds":["sale","sale","gift"],"evidence":[],"colour":"blue","coupon":"fallback",
+         "commission":[{"percent":101},{"percent":5.125,"flat":"1.00"},{"flat":"1.005","currency":"EUR"},{"flat":5,"currency":"eur"},{"cap":"1"},7]}
+        """,
+        "windowDays: is given twice",
+        "model.halfLifeDays: is -1; must be more than 0 and at most 3650",
+        "model.first: is no field of the model time-decay, which has halfLifeDays",
+        "windowDays: is 0; must be 1 to 3650",
+        "repeatMinutes: is 1.5; must be a whole number",
+        "bots: 'exclude' needs a bot list, which engine version 1 does not have yet; only 'include' is possible",
+        "suspended: must be one of 'pass-on', 'forfeit'",
+        "kinds[1]: 'sale' is listed twice",
+        "kinds[2]: must be one of 'lead', 'signup', 'sale', 'renewal'",
+        "evidence: must be a list of at least one; leave it out to count all",
+        "colour: is not a known field",
+        "coupon: is not supported by engine version 1 yet",
+        "commission[0].percent: is 101; must be 0 to 100",
+        "commission[1]: gives percent and flat; only one of them can be meant",
+        "commission[1].percent: is 5.125; at most 2 decimals",
+        "commission[1].currency: is missing; a flat sum needs its currency",
+        "commission[2].flat: '1.005' has more decimals than the 2 of EUR",
+        "commission[3].currency: 'eur' is not a currency of ISO 4217",
+        "commission[3].flat: must be a decimal string such as \"5.00\"",
+        "commission[4].cap: is not supported by engine version 1 yet",
+        "commission[4]: must give percent or flat",
+        "commission[5]: must be an object such as {\"percent\":20}",
+        "name: is missing");
+
+    [Theory]
+    [InlineData("[]", "$: must be a JSON object")]
+    [InlineData("""{"name":7}""", "name: must be a string")]
+    [InlineData("""{"name":" "}""", "name: must not be empty")]
+    [InlineData("""{"name":"x\u0000"}""", "name: must not contain control characters")]
+    [InlineData("""{"name":"x","model":"linear"}""", """model: must be an object such as {"kind":"linear"}""")]
+    [InlineData("""{"name":"x","model":{}}""", "model.kind: is missing")]
+    [InlineData("""{"name":"x","model":{"kind":"best"}}""", "model.kind: 'best' is none of first-touch, last-touch, linear, position-based, time-decay")]
+    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 1 yet")]
+    [InlineData("""{"name":"x","model":{"kind":"linear","first":40}}""", "model.first: is no field of the model linear, which has none")]
+    [InlineData("""{"name":"x","model":{"kind":"linear","kind":"linear"}}""", "model.kind: is given twice")]
+    [InlineData("""{"name":"x","model":{"kind":"position-based","first":60.5,"last":40}}""", "model: first 60.5 and last 40 together are more than 100")]
+    [InlineData("""{"name":"x","model":{"kind":"time-decay","halfLifeDays":1e400}}""", "model.halfLifeDays: is out of range")]
+    [InlineData("""{"name":"x","model":{"kind":"time-decay","halfLifeDays":0.00001}}""", "model.halfLifeDays: is 0.00001; at most 4 decimals")]
+    [InlineData("""{"name":"x","windowDays":"60"}""", "windowDays: must be a number")]
+    [InlineData("""{"name":"x","windowDays":null}""", "windowDays: must be a number")]
+    [InlineData("""{"name":"x","windowDays":99999999999999999999}""", "windowDays: is 99999999999999999999; must be 1 to 3650")]
+    [InlineData("""{"name":"x","commission":{}}""", """commission: must be a list such as [{"percent":20}]""")]
+    [InlineData("""{"name":"x","commission":[{"flat":"-1.00","currency":"EUR"}]}""", "commission[0].flat: '-1.00' is negative")]
+    [InlineData("""{"name":"x","commission":[{"percent":5,"partner":""}]}""", "commission[0].partner: must be a partner id of 1 to 64 characters")]
+    [InlineData("""{"name":"x","scope":"all-history"}""", "scope: is not supported by engine version 1 yet")]
+    [InlineData("""{"name":"x","selfReferral":"exclude"}""", "selfReferral: is not supported by engine version 1 yet")]
+    public void One_fault_is_named_with_its_field_and_reason(string json, string fault) => Refused(json, fault);
+}

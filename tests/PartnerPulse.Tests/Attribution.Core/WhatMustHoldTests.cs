@@ -1,0 +1,151 @@
+using System.Numerics;
+using System.Text;
+using System.Text.Json;
+using FsCheck.Fluent;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+using Xunit.Abstractions;
+
+namespace PartnerPulse.Tests.AttributionCore;
+
+/// <summary>The sections of <i>What must hold</i> that a pure function can hold by itself: 1, 2, 3 and 5.</summary>
+public sealed class WhatMustHoldTests(ITestOutputHelper output)
+{
+    [Fact]
+    public void The_engine_agrees_with_the_plain_reading_of_the_text() => Properties.Hold(output, Histories.All, 3_000, given =>
+        Assert.Equal(Naive.Credits(given.Events, given.Rules), Naive.Describe(given.Decided().Select(d => d.Decision))));
+
+    [Fact]
+    public void Any_order_and_any_repetition_of_the_same_events_gives_the_same_receipts_to_the_byte() => Properties.Hold(output, Histories.All, 1_500, given =>
+    {
+        var once = given.Decided().ToList();
+        var disturbed = given.Decided(given.Disturbed()).ToList();
+        Assert.Equal(Naive.Describe(once.Select(d => d.Decision)), Naive.Describe(disturbed.Select(d => d.Decision)));
+        Assert.Equal(once.Select(d => Text(given.Rules, d)), disturbed.Select(d => Text(given.Rules, d)));
+        foreach (var partner in PartnersOf(given))
+        {
+            Assert.Equal(once.Select(d => PartnersText(given.Rules, d, partner)), disturbed.Select(d => PartnersText(given.Rules, d, partner)));
+        }
+    });
+
+    [Fact]
+    public void Shares_add_up_to_one_and_money_to_the_net_in_every_currency_under_every_model_after_any_refund() => Properties.Hold(output, Histories.All, 3_000, given =>
+    {
+        foreach (var (_, decision) in given.Decided())
+        {
+            Assert.InRange(decision.NetMinor, 0, decision.OriginalMinor);
+            Assert.Equal(decision.Credited ? 1m : 0m, decision.Touches.Sum(t => t.Share));
+            Assert.Equal(decision.Credited ? 1m : 0m, decision.Partners.Sum(p => p.Share));
+            Assert.Equal(decision.Credited ? decision.NetMinor : 0, decision.Touches.Sum(t => t.AmountMinor));
+            Assert.Equal(decision.Credited ? decision.NetMinor : 0, decision.Partners.Sum(p => p.AmountMinor));
+            Assert.All(decision.Touches, t => Assert.True(t is { Share: >= 0, AmountMinor: >= 0, CommissionMinor: >= 0 }));
+            foreach (var partner in decision.Partners)
+            {
+                var touches = decision.Touches.Where(t => t.Touch.Click.PartnerId == partner.PartnerId).ToList();
+                Assert.Equal(partner.Share, touches.Sum(t => t.Share));
+                Assert.Equal(partner.AmountMinor, touches.Sum(t => t.AmountMinor));
+                Assert.Equal(partner.CommissionMinor, touches.Sum(t => t.CommissionMinor));
+                Assert.Equal(18, partner.Share.Scale);
+            }
+        }
+    });
+
+    [Fact]
+    public void A_touch_that_is_no_candidate_changes_nothing() => Properties.Hold(output, Histories.All, 1_500, given =>
+    {
+        var standings = History.Fold(given.Events).Standings;
+        foreach (var (journey, decision) in given.Decided())
+        {
+            foreach (var stopped in decision.Touches.Where(t => t.StoppedBy is not null))
+            {
+                var without = Crediting.Decide(journey with { Touches = journey.Touches.Remove(stopped.Touch) }, standings, given.Rules);
+                Assert.Equal(decision.Partners.AsEnumerable(), without.Partners);
+                Assert.Equal(decision.Touches.Where(t => t != stopped), without.Touches);
+            }
+        }
+    });
+
+    [Fact]
+    public void Without_one_touch_of_a_partner_no_other_partner_has_less_under_linear() => Properties.Hold(output, Histories.All, 1_500, given =>
+    {
+        var standings = History.Fold(given.Events).Standings;
+        var linear = given.Rules with { Model = new Linear() };
+        foreach (var journey in History.Fold(given.Events).Journeys)
+        {
+            var before = Crediting.Decide(journey, standings, linear);
+            foreach (var touch in journey.Touches)
+            {
+                var after = Crediting.Decide(journey with { Touches = journey.Touches.Remove(touch) }, standings, linear);
+                foreach (var other in before.Partners.Where(p => p.PartnerId != touch.Click.PartnerId))
+                {
+                    Assert.True(after.Partners.Single(p => p.PartnerId == other.PartnerId).Share >= other.Share);
+                }
+            }
+        }
+    });
+
+    [Fact]
+    public void Replaying_under_the_same_rules_gives_a_difference_of_nothing() => Properties.Hold(output, Histories.All, 1_500, given =>
+    {
+        using var document = JsonDocument.Parse(given.Rules.ToCanonicalJson());
+        var again = Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement)).Rules;
+        Assert.Equal(given.Rules.Hash, again.Hash);
+        var replayed = given with { Rules = again };
+        Assert.Equal(
+            given.Decided().Select(d => Text(given.Rules, d)),
+            replayed.Decided().Select(d => Text(again, d)));
+    });
+
+    [Fact]
+    public void A_partner_never_sees_the_name_link_click_or_amount_of_another() => Properties.Hold(output, Histories.All, 1_500, given =>
+    {
+        foreach (var decided in given.Decided())
+        {
+            foreach (var partner in PartnersOf(given))
+            {
+                var text = PartnersText(given.Rules, decided, partner);
+                foreach (var rival in decided.Decision.Touches.Where(t => t.Touch.Click.PartnerId != partner))
+                {
+                    Assert.DoesNotContain(rival.Touch.Click.PartnerId, text, StringComparison.Ordinal);
+                    Assert.DoesNotContain(rival.Touch.Click.EventId.ToString(), text, StringComparison.Ordinal);
+                }
+
+                using var json = JsonDocument.Parse(text);
+                foreach (var touch in json.RootElement.GetProperty("touches").EnumerateArray().Where(t => t.GetProperty("partner").GetString() != partner))
+                {
+                    Assert.Equal("another partner", touch.GetProperty("partner").GetString());
+                    Assert.False(touch.TryGetProperty("amount", out _) || touch.TryGetProperty("share", out _) || touch.TryGetProperty("commission", out _)
+                        || touch.TryGetProperty("quotaMinor", out _) || touch.TryGetProperty("link", out _));
+                }
+
+                var has = decided.Decision.Partners.Any(p => p.PartnerId == partner);
+                Assert.Equal(has, json.RootElement.GetProperty("conversion").TryGetProperty("amount", out _));
+            }
+        }
+    });
+
+    [Fact]
+    public void The_rounded_weight_of_an_age_is_the_integer_nearest_to_the_exact_one()
+    {
+        var cases =
+            from halfLife in Gen.OneOf(Gen.Choose(1, int.MaxValue).Select(x => (long)x), Gen.Choose(1, 3_650).Select(d => d * TimeSpan.TicksPerDay))
+            from whole in Gen.Choose(0, 70)
+            from part in Gen.Choose(0, int.MaxValue)
+            from bits in Gen.Choose(30, 62)
+            select (Elapsed: (whole * halfLife) + (long)((BigInteger)halfLife * part / int.MaxValue), HalfLife: halfLife, Bits: bits);
+        Properties.Hold(output, Arb.From(cases), 3_000, given =>
+            Assert.Equal(Naive.Halved(given.Elapsed, given.HalfLife, given.Bits), Halving.Weight(given.Elapsed, given.HalfLife, given.Bits)));
+    }
+
+    private static IEnumerable<string> PartnersOf(Case given) =>
+        given.Events.OfType<ClickRecorded>().Select(c => c.PartnerId).Append("stranger").Distinct(StringComparer.Ordinal);
+
+    private static string Text(Rules rules, (Journey Journey, Decision Decision) decided) =>
+        Encoding.UTF8.GetString(Receipt.ToJson(ReceiptOf(rules, decided)));
+
+    private static string PartnersText(Rules rules, (Journey Journey, Decision Decision) decided, string partner) =>
+        Encoding.UTF8.GetString(Receipt.ToJson(Receipt.ForPartner(ReceiptOf(rules, decided), partner)));
+
+    private static ConversionReceipt ReceiptOf(Rules rules, (Journey Journey, Decision Decision) decided) =>
+        Receipt.Of(decided.Journey, decided.Decision, rules, rulesVersion: 1, logPosition: 10, generation: 1);
+}
