@@ -24,7 +24,7 @@ internal static class RedirectBenchmark
         var servers = new List<Process>();
         try
         {
-            var ports = s_kinds.Select(_ => Ports.Free()).ToArray();
+            var ports = s_kinds.Select(kind => Ports.Free($"{folder}/{kind}")).ToArray();
             for (var i = 0; i < s_kinds.Length; i++)
             {
                 servers.Add(Start(s_kinds[i], Path.Combine(folder, s_kinds[i]), ports[i]));
