@@ -242,7 +242,7 @@ internal static class RecordConversion
         }
         catch (JsonException e)
         {
-            return (elements, true, new FieldFault("body", $"is not valid JSON: {e.Message}"));
+            return (elements, true, RequestBody.Fault(e));
         }
 
         return elements.Count <= MaxBatch

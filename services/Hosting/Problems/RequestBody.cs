@@ -46,7 +46,8 @@ public static partial class RequestBody
         }
     }
 
-    private static FieldFault Fault(JsonException e)
+    /// <summary>What the serializer found wrong, in words for the sender.</summary>
+    public static FieldFault Fault(JsonException e)
     {
         if (e is FieldFormatException)
         {

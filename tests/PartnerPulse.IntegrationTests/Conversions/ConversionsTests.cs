@@ -224,9 +224,9 @@ public sealed class ConversionsTests(ConversionsFixture fixture) : IClassFixture
         var service = await fixture.ServiceAsync();
 
         (await service.PostAsync("/v1/conversions", Sale(_order), scope: null)).AssertFault(HttpStatusCode.Unauthorized, "Authorization", "is missing");
-        (await service.PostAsync("/v1/conversions", Sale(_order), Scope.Read)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope 'conversions:write'");
-        (await service.PostAsync($"/v1/conversions/shop/{_order}/adjustments", "{}", Scope.WriteCatalogue)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope 'conversions:write'");
-        (await service.GetAsync($"/v1/conversions/shop/{_order}", Scope.WriteConversions)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope 'read'");
+        (await service.PostAsync("/v1/conversions", Sale(_order), Scope.Read)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope conversions:write");
+        (await service.PostAsync($"/v1/conversions/shop/{_order}/adjustments", "{}", Scope.WriteCatalogue)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope conversions:write");
+        (await service.GetAsync($"/v1/conversions/shop/{_order}", Scope.WriteConversions)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope read");
     }
 
     [PostgresFact]

@@ -253,8 +253,8 @@ public sealed class PartnersTests(PartnersFixture fixture) : IClassFixture<Partn
 
         (await service.PostAsync("/v1/partners", "{}", scope: null)).AssertFault(HttpStatusCode.Unauthorized, "Authorization", "is missing");
         (await service.PostAsync("/v1/partners", "{}", scope: "nobody")).AssertFault(HttpStatusCode.Unauthorized, "Authorization", "is not the key of anyone");
-        (await service.PostAsync("/v1/partners", "{}", Scope.Read)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope 'catalogue:write'");
-        (await service.GetAsync("/v1/partners", Scope.WriteCatalogue)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope 'read'");
+        (await service.PostAsync("/v1/partners", "{}", Scope.Read)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope catalogue:write");
+        (await service.GetAsync("/v1/partners", Scope.WriteCatalogue)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope read");
         (await service.GetAsync("/v1/catalogue", scope: null)).AssertFault(HttpStatusCode.Unauthorized, "Authorization", "is missing");
         (await service.PostAsync("/v1/partners", "{}", Scope.WriteCatalogue)).AssertStatus(HttpStatusCode.BadRequest);
     }
