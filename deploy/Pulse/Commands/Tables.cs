@@ -84,7 +84,7 @@ internal static class Tables
         foreach (var column in columns)
         {
             var added = new TableColumn(column.EscapeMarkup()) { NoWrap = true };
-            table.AddColumn(column is "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" ? added : added.RightAligned());
+            table.AddColumn(column is "id" or "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" ? added : added.RightAligned());
         }
 
         return table;
