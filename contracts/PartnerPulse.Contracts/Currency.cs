@@ -53,7 +53,8 @@ public static class Currency
             return false;
         }
 
-        if (!decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var amount))
+        // More digits than a decimal holds would be rounded in silence.
+        if (text.Length > MaxDigits || !decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var amount))
         {
             reason = $"'{text}' is not a decimal number such as \"{Format(4990, code)}\"";
             return false;
@@ -65,20 +66,22 @@ public static class Currency
             return false;
         }
 
-        var scaled = amount * Power(decimals);
-        if (Math.Abs(scaled) > MaxMinor)
+        // Compared before it is scaled: the largest decimals overflow.
+        if (Math.Abs(amount) > MaxMinor / Power(decimals))
         {
             reason = $"'{text}' is larger than {Format(MaxMinor, code)} {code}";
             return false;
         }
 
-        minor = (long)scaled;
+        minor = (long)(amount * Power(decimals));
         reason = null;
         return true;
     }
 
     /// <summary>Bound of one amount: 10^14 minor units, so that an amount times basis points stays exact in 64 bits.</summary>
     public const long MaxMinor = 100_000_000_000_000;
+
+    private const int MaxDigits = 28;
 
     private static decimal Power(int decimals) => decimals switch { 0 => 1m, 2 => 100m, 3 => 1_000m, _ => 10_000m };
 

@@ -109,7 +109,7 @@ internal sealed class Candidates
     /// <summary>The rules that look at the partner and its earlier touches; a touch that passes is counted.</summary>
     private string? Admit(int index, ClickRecorded click, ConversionRecorded conversion, PartnerStandings standings, Rules rules)
     {
-        var suspended = standings.IsSuspended(click.PartnerId, conversion.OccurredAt);
+        var suspended = standings.IsSuspended(click.ProgramId, click.PartnerId, conversion.OccurredAt);
         if (suspended && rules.Suspended == SuspendedPartners.PassOn)
         {
             return StopReason.SuspendedPartner;

@@ -23,9 +23,9 @@ public sealed class History
     public static History Fold(IEnumerable<IEvent> events)
     {
         var clicks = new Dictionary<Guid, ClickRecorded>();
-        var clicksOf = new Dictionary<string, List<ClickRecorded>>(StringComparer.Ordinal);
+        var clicksOf = new Dictionary<(string Program, string Visitor), List<ClickRecorded>>();
         var conversions = new Dictionary<Guid, ConversionRecorded>();
-        var conversionsOf = new Dictionary<string, List<ConversionRecorded>>(StringComparer.Ordinal);
+        var conversionsOf = new Dictionary<(string Program, string Customer), List<ConversionRecorded>>();
         var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
         var standings = new List<IEvent>();
 
@@ -36,7 +36,7 @@ public sealed class History
                 case ClickRecorded click:
                     if (clicks.TryAdd(click.EventId, click) && click.VisitorId is { } visitor)
                     {
-                        Under(clicksOf, visitor).Add(click);
+                        Under(clicksOf, (click.ProgramId, visitor)).Add(click);
                     }
 
                     break;
@@ -44,7 +44,7 @@ public sealed class History
                 case ConversionRecorded conversion:
                     if (conversions.TryAdd(conversion.ConversionId, conversion) && conversion.CustomerKey is { } customer)
                     {
-                        Under(conversionsOf, customer).Add(conversion);
+                        Under(conversionsOf, (conversion.ProgramId, customer)).Add(conversion);
                     }
 
                     break;
@@ -71,7 +71,7 @@ public sealed class History
         var journeys = ImmutableArray.CreateBuilder<Journey>(conversions.Count);
         foreach (var conversion in conversions.Values)
         {
-            var ofSameCustomer = conversion.CustomerKey is { } customer ? conversionsOf[customer] : [];
+            var ofSameCustomer = conversion.CustomerKey is { } customer ? conversionsOf[(conversion.ProgramId, customer)] : [];
             var found = Whose(conversion, ofSameCustomer, clicks, clicksOf);
             var adjustments = adjustmentsOf.GetValueOrDefault(conversion.ConversionId, []);
             journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments));
@@ -86,10 +86,10 @@ public sealed class History
         ConversionRecorded conversion,
         List<ConversionRecorded> ofSameCustomer,
         Dictionary<Guid, ClickRecorded> clicks,
-        Dictionary<string, List<ClickRecorded>> clicksOf)
+        Dictionary<(string Program, string Visitor), List<ClickRecorded>> clicksOf)
     {
         var found = new List<ClickRecorded>();
-        var visitors = new HashSet<string>(StringComparer.Ordinal);
+        var visitors = new HashSet<(string Program, string Visitor)>();
         Follow(conversion);
         foreach (var other in ofSameCustomer)
         {
@@ -103,15 +103,15 @@ public sealed class History
             if (from.ClickId is { } id && clicks.TryGetValue(id, out var click))
             {
                 found.Add(click);
-                FollowVisitor(click.VisitorId);
+                FollowVisitor(click.ProgramId, click.VisitorId);
             }
 
-            FollowVisitor(from.VisitorId);
+            FollowVisitor(from.ProgramId, from.VisitorId);
         }
 
-        void FollowVisitor(string? visitor)
+        void FollowVisitor(string program, string? visitor)
         {
-            if (visitor is not null && visitors.Add(visitor) && clicksOf.TryGetValue(visitor, out var theirs))
+            if (visitor is not null && visitors.Add((program, visitor)) && clicksOf.TryGetValue((program, visitor), out var theirs))
             {
                 found.AddRange(theirs);
             }

@@ -29,15 +29,15 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
     /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
     /// <i>Whose touches</i>: (a) its click id, (b) its visitor id, (c) the visitor of the click found by (a), (d) the visitors
-    /// that other conversions of its customer tie to that customer.
+    /// that other conversions of its customer tie to that customer. Visitor ids and customer keys are names within one program:
+    /// the same name in another program is somebody else.
     /// </summary>
     /// <param name="ofSameCustomer">
-    /// Conversions that may share its customer key; others among them are ignored, and so are those of another program: a shop's
-    /// customer number 42 is nobody in the next shop.
+    /// Conversions that may share its customer key; others among them are ignored.
     /// </param>
     /// <param name="clicks">
-    /// Must hold every click with one of those click ids or visitor ids; also those of other programs, which the receipt then
-    /// shows as stopped.
+    /// Must hold every click with one of those click ids or visitors. A click id may name a click of another program: it is a
+    /// touch, and the rules stop it.
     /// </param>
     /// <param name="adjustments">Must hold every adjustment of the conversion.</param>
     public static Journey Assemble(
@@ -47,13 +47,13 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
         IEnumerable<ConversionAdjusted> adjustments)
     {
         var all = clicks as IReadOnlyCollection<ClickRecorded> ?? [.. clicks];
-        var ownVisitors = new HashSet<string>(StringComparer.Ordinal);
-        var customerVisitors = new HashSet<string>(StringComparer.Ordinal);
+        var ownVisitors = new HashSet<(string Program, string Visitor)>();
+        var customerVisitors = new HashSet<(string Program, string Visitor)>();
         var customerClicks = new HashSet<Guid>();
 
         if (conversion.VisitorId is { } visitor)
         {
-            ownVisitors.Add(visitor);
+            ownVisitors.Add((conversion.ProgramId, visitor));
         }
 
         if (conversion.CustomerKey is { } customer)
@@ -67,7 +67,7 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
 
                 if (other.VisitorId is { } tied)
                 {
-                    customerVisitors.Add(tied);
+                    customerVisitors.Add((other.ProgramId, tied));
                 }
 
                 if (other.ClickId is { } click)
@@ -88,12 +88,12 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
 
                 if (click.EventId == conversion.ClickId)
                 {
-                    ownVisitors.Add(seen);
+                    ownVisitors.Add((click.ProgramId, seen));
                 }
 
                 if (customerClicks.Contains(click.EventId))
                 {
-                    customerVisitors.Add(seen);
+                    customerVisitors.Add((click.ProgramId, seen));
                 }
             }
         }
@@ -107,11 +107,11 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
             }
             else if (click.VisitorId is { } seen)
             {
-                if (ownVisitors.Contains(seen))
+                if (ownVisitors.Contains((click.ProgramId, seen)))
                 {
                     touches.Add(new Touch(click, Evidence.VisitorCookie));
                 }
-                else if (customerVisitors.Contains(seen))
+                else if (customerVisitors.Contains((click.ProgramId, seen)))
                 {
                     touches.Add(new Touch(click, Evidence.Customer));
                 }

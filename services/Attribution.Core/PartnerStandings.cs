@@ -5,9 +5,9 @@ namespace PartnerPulse.Attribution.Core;
 /// <summary>Who was suspended when: the history of all partners, the same whatever order its events came in. Immutable.</summary>
 public sealed class PartnerStandings
 {
-    private readonly Dictionary<string, IEvent[]> _byPartner;
+    private readonly Dictionary<(string Program, string Partner), IEvent[]> _byPartner;
 
-    private PartnerStandings(Dictionary<string, IEvent[]> byPartner) => _byPartner = byPartner;
+    private PartnerStandings(Dictionary<(string Program, string Partner), IEvent[]> byPartner) => _byPartner = byPartner;
 
     /// <summary>Nobody was ever suspended.</summary>
     public static PartnerStandings Empty { get; } = new([]);
@@ -15,7 +15,7 @@ public sealed class PartnerStandings
     /// <summary>Takes the suspensions and reinstatements among <paramref name="events"/>; the others say nothing about standing.</summary>
     public static PartnerStandings From(IEnumerable<IEvent> events)
     {
-        var changes = new Dictionary<string, List<IEvent>>(StringComparer.Ordinal);
+        var changes = new Dictionary<(string Program, string Partner), List<IEvent>>();
         foreach (var @event in events)
         {
             var partner = @event switch
@@ -29,15 +29,15 @@ public sealed class PartnerStandings
                 continue;
             }
 
-            if (!changes.TryGetValue(partner, out var ofPartner))
+            if (!changes.TryGetValue((@event.ProgramId, partner), out var ofPartner))
             {
-                changes.Add(partner, ofPartner = []);
+                changes.Add((@event.ProgramId, partner), ofPartner = []);
             }
 
             ofPartner.Add(@event);
         }
 
-        var byPartner = new Dictionary<string, IEvent[]>(changes.Count, StringComparer.Ordinal);
+        var byPartner = new Dictionary<(string Program, string Partner), IEvent[]>(changes.Count);
         foreach (var (partner, ofPartner) in changes)
         {
             ofPartner.Sort(EventOrder.Compare);
@@ -48,12 +48,12 @@ public sealed class PartnerStandings
     }
 
     /// <summary>
-    /// Whether the partner was suspended at that instant. A change holds from its own time on; of two at the same time the one
+    /// Whether the partner of that program was suspended at that instant. A change holds from its own time on; of two at the same time the one
     /// with the higher event id is the later.
     /// </summary>
-    public bool IsSuspended(string partnerId, DateTimeOffset at)
+    public bool IsSuspended(string programId, string partnerId, DateTimeOffset at)
     {
-        if (_byPartner.Count == 0 || !_byPartner.TryGetValue(partnerId, out var changes))
+        if (_byPartner.Count == 0 || !_byPartner.TryGetValue((programId, partnerId), out var changes))
         {
             return false;
         }

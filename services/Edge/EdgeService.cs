@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
@@ -11,6 +12,8 @@ public static class EdgeService
 {
     /// <summary>Key of the edge's relay.</summary>
     private const string Key = "edge";
+
+    private static readonly UTF8Encoding s_anyBytes = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: false);
 
     /// <summary>Spool, catalogue, relay, health and status of the edge. Options are those of <see cref="EdgeOptions"/>.</summary>
     public static void AddEdge(this WebApplicationBuilder builder)
@@ -26,6 +29,10 @@ public static class EdgeService
         {
             builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
         }
+
+        // Kestrel refuses a request whose headers are no UTF-8. A visitor whose browser writes such ones is sent on all the same.
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.RequestHeaderEncodingSelector = static name =>
+            name is "Referer" or "User-Agent" or "Cookie" ? s_anyBytes : null);
 
         services.AddSingleton<SigningKey>();
         services.AddSingleton<VisitorCookie>();

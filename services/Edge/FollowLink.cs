@@ -93,6 +93,8 @@ internal sealed class FollowLink(
             return null;
         }
 
+        // The log's JSON cannot hold U+0000.
+        text = text.Replace('\0', '\uFFFD');
         return text.Length <= length ? text : text[..(char.IsHighSurrogate(text[length - 1]) ? length - 1 : length)];
     }
 

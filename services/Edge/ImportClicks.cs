@@ -1,5 +1,5 @@
 using System.Buffers;
-using System.IO.Pipelines;
+using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -58,22 +58,32 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
     // What was just enrolled may be on its way to this edge.
     private static readonly TimeSpan s_catalogueDelay = TimeSpan.FromSeconds(2);
 
+    private static readonly FrozenSet<string> s_types =
+        FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "application/x-ndjson", "application/ndjson", "application/jsonl");
+
     public static void Map(IEndpointRouteBuilder routes)
     {
         var maxBytes = routes.ServiceProvider.GetRequiredService<IOptions<EdgeOptions>>().Value.ImportMaxBytes;
         routes.MapPost("/v1/imports/clicks", (HttpContext http, ImportClicks import, CancellationToken cancellationToken) => import.HandleAsync(http, cancellationToken))
             .RequireScope(Scope.ImportClicks)
             .WithMetadata(new RequestSizeLimitAttribute(maxBytes))
-            .Accepts<ImportedClick>("application/x-ndjson", "application/ndjson", "application/jsonl")
             .Produces<ImportAnswer>(StatusCodes.Status202Accepted)
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status413PayloadTooLarge)
+            .ProducesProblem(StatusCodes.Status415UnsupportedMediaType)
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable)
             .WithTags("Imports").WithSummary("Imports clicks of the past");
     }
 
     private async Task<IResult> HandleAsync(HttpContext http, CancellationToken cancellationToken)
     {
+        if (!System.Net.Http.Headers.MediaTypeHeaderValue.TryParse(http.Request.ContentType, out var type) || !s_types.Contains(type.MediaType!))
+        {
+            return Problem.Of(
+                StatusCodes.Status415UnsupportedMediaType, "The request is not valid",
+                new FieldFault("Content-Type", $"is '{http.Request.ContentType}'; it must be 'application/x-ndjson', a line of JSON a click"));
+        }
+
         var run = new Run(http.ApiKey().Program);
         var reader = http.Request.BodyReader;
         while (true)

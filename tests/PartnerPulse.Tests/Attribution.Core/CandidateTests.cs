@@ -33,8 +33,13 @@ public sealed class CandidateTests
     }
 
     [Fact]
-    public void A_click_in_another_program_is_considered_and_stopped() =>
-        Given.Events(An.Click("acme") with { ProgramId = "other" }).When(An.Conversion(100)).ThenNobody("wrong-program");
+    public void A_click_in_another_program_is_considered_and_stopped()
+    {
+        var elsewhere = An.Click("acme") with { ProgramId = "other" };
+        Given.Events(elsewhere, An.Click("bravo", daysBefore: 2) with { ProgramId = "other" })
+            .When(An.Conversion(100, visitor: null) with { ClickId = elsewhere.EventId })
+            .ThenNobody("wrong-program").ThenStopped("wrong-program", "wrong-program");
+    }
 
     [Fact]
     public void A_click_at_the_very_time_of_the_order_counts_and_one_tick_later_does_not()
@@ -76,8 +81,9 @@ public sealed class CandidateTests
         {
             Test = true, ProgramId = "other", Signals = new ClickSignals { Method = "HEAD", Purpose = "preview" },
         };
-        Given.Events(wrongInEveryWay).When(An.Conversion(100)).ThenStopped("test");
-        Given.Events(wrongInEveryWay with { Test = false }).When(An.Conversion(100)).ThenStopped("wrong-program");
+        var naming = An.Conversion(100) with { ClickId = wrongInEveryWay.EventId };
+        Given.Events(wrongInEveryWay).When(naming).ThenStopped("test");
+        Given.Events(wrongInEveryWay with { Test = false }).When(naming).ThenStopped("wrong-program");
         Given.Events(wrongInEveryWay with { Test = false, ProgramId = "default" }).When(An.Conversion(100)).ThenStopped("outside-window");
         Given.Events(An.Click("acme") with { Signals = wrongInEveryWay.Signals }).When(An.Conversion(100)).ThenStopped("preview");
     }
@@ -100,6 +106,11 @@ public sealed class CandidateTests
         Given.Events(An.Click("acme"), An.Reinstatement("acme", daysBefore: 0), An.Suspension("acme", daysBefore: 3))
             .When(An.Conversion(100)).Then(An.Credit("acme", 100));
     }
+
+    [Fact]
+    public void A_suspension_in_another_program_is_none_here() =>
+        Given.Events(An.Click("acme"), An.Suspension("acme", daysBefore: 2) with { ProgramId = "other" })
+            .When(An.Conversion(100)).Then(An.Credit("acme", 100));
 
     [Fact]
     public void A_forfeited_share_stays_with_the_suspended_partner_and_is_paid_to_nobody()

@@ -87,7 +87,7 @@ internal static class Naive
 
         var partners = candidates.Select(t => t.PartnerId).Distinct().ToList();
         var commissions = partners.ToDictionary(p => p, p => BigInteger.Zero);
-        var forfeited = partners.Where(p => rules.Suspended == SuspendedPartners.Forfeit && Suspended(p, c.OccurredAt, all)).ToHashSet();
+        var forfeited = partners.Where(p => rules.Suspended == SuspendedPartners.Forfeit && Suspended(c.ProgramId, p, c.OccurredAt, all)).ToHashSet();
         foreach (var partner in partners.Where(p => !forfeited.Contains(p)))
         {
             var entry = rules.Commission.FirstOrDefault(e =>
@@ -143,23 +143,25 @@ internal static class Naive
     private static List<(ClickRecorded Click, Evidence Evidence)> Touches(ConversionRecorded c, List<IEvent> all)
     {
         var clicks = all.OfType<ClickRecorded>().ToList();
-        string? VisitorOfClick(Guid? id) => clicks.Find(k => k.EventId == id)?.VisitorId;
+        // A visitor id is a name within its program.
+        (string, string?)? Visitor(IEvent e, string? id) => id is null ? null : (e.ProgramId, id);
+        (string, string?)? VisitorOfClick(Guid? id) => clicks.Find(k => k.EventId == id) is { } k ? Visitor(k, k.VisitorId) : null;
 
         var others = all.OfType<ConversionRecorded>()
             .Where(o => c.CustomerKey is not null && o.CustomerKey == c.CustomerKey && o.ProgramId == c.ProgramId).ToList();
         var found = new List<(ClickRecorded, Evidence)>();
         foreach (var click in clicks.OrderBy(k => k.OccurredAt).ThenBy(k => Hex(k.EventId), StringComparer.Ordinal))
         {
-            var visitor = click.VisitorId;
+            var visitor = Visitor(click, click.VisitorId);
             if (click.EventId == c.ClickId)
             {
                 found.Add((click, Evidence.ClickId));
             }
-            else if (visitor is not null && (visitor == c.VisitorId || visitor == VisitorOfClick(c.ClickId)))
+            else if (visitor is not null && (visitor == Visitor(c, c.VisitorId) || visitor == VisitorOfClick(c.ClickId)))
             {
                 found.Add((click, Evidence.VisitorCookie));
             }
-            else if (visitor is not null && others.Exists(o => visitor == o.VisitorId || visitor == VisitorOfClick(o.ClickId)))
+            else if (visitor is not null && others.Exists(o => visitor == Visitor(o, o.VisitorId) || visitor == VisitorOfClick(o.ClickId)))
             {
                 found.Add((click, Evidence.Customer));
             }
@@ -180,14 +182,14 @@ internal static class Naive
             : purpose.Contains("prefetch", StringComparison.Ordinal) || purpose.Contains("prerender", StringComparison.Ordinal) ? "prefetch"
             : purpose.Contains("preview", StringComparison.Ordinal) ? "preview"
             : t.Signals?.Method == "HEAD" ? "head"
-            : rules.Suspended == SuspendedPartners.PassOn && Suspended(t.PartnerId, c.OccurredAt, all) ? "suspended-partner"
+            : rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, t.PartnerId, c.OccurredAt, all) ? "suspended-partner"
             : rules.RepeatMinutes > 0 && counted.Exists(k => k.PartnerId == t.PartnerId && t.OccurredAt - k.OccurredAt <= TimeSpan.FromMinutes(rules.RepeatMinutes)) ? "repeat-click"
             : null;
     }
 
-    private static bool Suspended(string partner, DateTimeOffset at, List<IEvent> all) => all
+    private static bool Suspended(string program, string partner, DateTimeOffset at, List<IEvent> all) => all
         .Where(e => (e is PartnerSuspended s && s.PartnerId == partner) || (e is PartnerReinstated r && r.PartnerId == partner))
-        .Where(e => e.OccurredAt <= at)
+        .Where(e => e.OccurredAt <= at && e.ProgramId == program)
         .OrderBy(e => e.OccurredAt).ThenBy(e => Hex(e.EventId), StringComparer.Ordinal)
         .LastOrDefault() is PartnerSuspended;
 

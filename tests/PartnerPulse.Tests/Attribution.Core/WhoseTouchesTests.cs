@@ -70,6 +70,10 @@ public sealed class WhoseTouchesTests
     }
 
     [Fact]
+    public void The_same_visitor_id_in_another_program_is_somebody_else() =>
+        Given.Events(An.Click("acme") with { ProgramId = "other" }).When(An.Conversion(100)).ThenNobody("no-touches");
+
+    [Fact]
     public void A_touch_found_in_several_ways_has_the_strongest_evidence_and_counts_once()
     {
         var click = An.Click("acme");

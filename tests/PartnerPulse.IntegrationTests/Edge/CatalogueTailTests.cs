@@ -1,0 +1,126 @@
+using System.Net;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.IntegrationTests.Edge;
+
+public class CatalogueTailTests
+{
+    [Fact]
+    public async Task A_link_published_elsewhere_is_followed_here_within_a_second_and_stays_after_a_restart()
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"), EdgeHost.Published("acme", "first", "https://shop.example/1"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.Client.GetAsync(new Uri("/ready", UriKind.Relative)), HttpStatusCode.OK, TimeSpan.FromSeconds(20));
+
+        log.Append(EdgeHost.Published("acme", "second", "https://shop.example/2"), EdgeHost.Retired("acme", "first"));
+        await Until(() => edge.FollowAsync("/r/second"), HttpStatusCode.Found, TimeSpan.FromSeconds(1));
+        using var retired = await edge.FollowAsync("/r/first");
+        Assert.Equal(HttpStatusCode.NotFound, retired.StatusCode);
+    }
+
+    [Fact]
+    public async Task More_than_a_page_is_read_to_its_end_and_unknown_events_are_passed_over()
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"));
+        log.Append([.. Enumerable.Range(0, 12_000).Select(i => EdgeHost.Published("acme", $"link-{i}", "https://shop.example/"))]);
+        log.AppendUnknown("coupon_assigned");
+        log.Append(EdgeHost.Published("acme", "last", "https://shop.example/"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.FollowAsync("/r/last"), HttpStatusCode.Found, TimeSpan.FromSeconds(30));
+        using var one = await edge.FollowAsync("/r/link-11999");
+        Assert.Equal(HttpStatusCode.Found, one.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_partner_enrolled_a_moment_ago_can_be_imported_at_once()
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.Client.GetAsync(new Uri("/ready", UriKind.Relative)), HttpStatusCode.OK, TimeSpan.FromSeconds(20));
+
+        log.Append(EdgeHost.Enrolled("newcomer"));
+        var (status, _) = await edge.ImportAsync("""{"partner":"newcomer","occurredAt":"2026-01-02T03:04:05Z"}""");
+        Assert.Equal(HttpStatusCode.Accepted, status);
+    }
+
+    private static async Task Until(Func<Task<HttpResponseMessage>> ask, HttpStatusCode expected, TimeSpan patience)
+    {
+        using var end = new CancellationTokenSource(patience);
+        while (true)
+        {
+            using var response = await ask();
+            if (response.StatusCode == expected)
+            {
+                return;
+            }
+
+            await Task.Delay(20, end.Token);
+        }
+    }
+
+    /// <summary>The log of Partners as an edge sees it, with the real wire shape.</summary>
+    private sealed class CatalogueLog : IAsyncDisposable
+    {
+        private readonly WebApplication _app;
+        private readonly List<(string Type, JsonElement Data)> _events = [];
+
+        private CatalogueLog(WebApplication app)
+        {
+            _app = app;
+            app.MapGet("/v1/catalogue", (HttpRequest request, long after, int limit) =>
+            {
+                Assert.Equal("Bearer the-key", request.Headers.Authorization.ToString());
+                lock (_events)
+                {
+                    var page = _events.Select((e, i) => new { position = (long)i + 1, type = e.Type, data = e.Data }).Skip((int)after).Take(limit).ToArray();
+                    return new { position = page.Length > 0 ? page[^1].position : after, events = page, last = (long)_events.Count };
+                }
+            });
+        }
+
+        public IReadOnlyDictionary<string, string?> Settings => new Dictionary<string, string?>
+        {
+            ["Edge:Partners:Url"] = _app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single(),
+            ["Edge:Partners:Key"] = "the-key",
+        };
+
+        public static async Task<CatalogueLog> StartAsync()
+        {
+            var builder = WebApplication.CreateBuilder();
+            builder.Logging.ClearProviders();
+            builder.WebHost.UseUrls("http://127.0.0.1:0");
+            var log = new CatalogueLog(builder.Build());
+            await log._app.StartAsync();
+            return log;
+        }
+
+        public void Append(params IReadOnlyList<IEvent> events)
+        {
+            lock (_events)
+            {
+                _events.AddRange(events.Select(e => (EventTypes.Of(e).Name, JsonDocument.Parse(EventTypes.Serialize(e)).RootElement)));
+            }
+        }
+
+        public void AppendUnknown(string type)
+        {
+            lock (_events)
+            {
+                _events.Add((type, JsonDocument.Parse("{}").RootElement));
+            }
+        }
+
+        public ValueTask DisposeAsync() => _app.DisposeAsync();
+    }
+}
