@@ -115,7 +115,8 @@ internal sealed class Api : IDisposable
         {
             var problem = JsonNode.Parse(text) as JsonObject;
             var said = new[] { problem?["title"], problem?["detail"] }.Where(part => part is not null).Select(part => part!.ToString());
-            var errors = problem?["errors"] is { } list ? " " + list.ToJsonString() : "";
+            // The detail names the faults already.
+            var errors = problem?["detail"] is null && problem?["errors"] is { } list ? " " + list.ToJsonString() : "";
             return string.Join(": ", said) + errors;
         }
         catch (JsonException)

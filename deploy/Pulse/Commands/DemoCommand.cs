@@ -12,7 +12,7 @@ internal static class DemoCommand
         var seed = new Option<int>("--seed") { Description = "Another seed, other people.", DefaultValueFactory = _ => 42, HelpName = "N" };
         seed.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int>() < 0)
+            if (result.Tokens is [var word, ..] && word.Value.StartsWith('-'))
             {
                 result.AddError("--seed must not be negative.");
             }

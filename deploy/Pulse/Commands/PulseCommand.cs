@@ -137,16 +137,13 @@ internal static class Shared
 
 internal static class Terminal
 {
-    private static readonly IAnsiConsole s_errors = Plain(Console.Error, Console.IsErrorRedirected);
-
     /// <summary>No colours into files and pipes.</summary>
-    public static void Prepare() => AnsiConsole.Console = Plain(Console.Out, Console.IsOutputRedirected);
-
-    private static IAnsiConsole Plain(TextWriter writer, bool redirected)
+    public static void Prepare()
     {
+        var redirected = Console.IsOutputRedirected;
         var console = AnsiConsole.Create(new AnsiConsoleSettings
         {
-            Out = new AnsiConsoleOutput(writer),
+            Out = new AnsiConsoleOutput(Console.Out),
             Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect,
             ColorSystem = redirected ? ColorSystemSupport.NoColors : ColorSystemSupport.Detect,
             Interactive = redirected ? InteractionSupport.No : InteractionSupport.Detect,
@@ -157,7 +154,7 @@ internal static class Terminal
             console.Profile.Width = 160;
         }
 
-        return console;
+        AnsiConsole.Console = console;
     }
 
     /// <summary>Where progress goes: beside the JSON document, or above the result.</summary>
@@ -193,7 +190,12 @@ internal static class Terminal
             });
     }
 
-    public static void Fail(string message) => s_errors.MarkupLineInterpolated($"[red]{message}[/]");
+    /// <summary>Not by Spectre, which would break a path or an address at the width of the terminal.</summary>
+    public static void Fail(string message)
+    {
+        var coloured = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
+        Console.Error.WriteLine(coloured ? $"\e[31m{message}\e[0m" : message);
+    }
 
     public static void WriteJson(object document) => Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(document, Api.Json));
 }

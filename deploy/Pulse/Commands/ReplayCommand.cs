@@ -56,7 +56,8 @@ internal static class ReplayCommand
 
             foreach (var (option, needed) in new (Option Option, string? Model)[] { (window, null), (first, PositionBased), (last, PositionBased), (halfLife, TimeDecay) })
             {
-                var kind = result.GetResult(model) is { Implicit: false } ? result.GetValue(model) : null;
+                // The word itself: a model that does not exist has no value to ask for.
+                var kind = result.GetResult(model)?.Tokens is [var word, ..] ? word.Value : null;
                 if (result.GetResult(option) is { Implicit: false } && (kind is null || (needed is not null && kind != needed)))
                 {
                     result.AddError($"{option.Name} goes with --model{(needed is null ? "" : $" {needed}")} only.");
@@ -121,7 +122,7 @@ internal static class ReplayCommand
             {
                 "promoted" => "Promoted: it counts now.",
                 "discarded" => "Discarded: nothing has changed.",
-                _ => $"Nothing has changed yet. To let it count: ./pulse replay --id {id} --promote\nTo drop it:                              ./pulse replay --id {id} --discard",
+                _ => $"Nothing has changed yet.\n  ./pulse replay --id {id} --promote     let it count\n  ./pulse replay --id {id} --discard     drop it",
             });
         }
 

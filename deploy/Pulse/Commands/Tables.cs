@@ -84,7 +84,7 @@ internal static class Tables
         foreach (var column in columns)
         {
             var added = new TableColumn(column.EscapeMarkup()) { NoWrap = true };
-            table.AddColumn(column is "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" ? added : added.RightAligned());
+            table.AddColumn(column is "id" or "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" ? added : added.RightAligned());
         }
 
         return table;
@@ -93,8 +93,9 @@ internal static class Tables
     private static string Money(JsonNode? amounts, string field, bool signed = false) => string.Join('\n', List(amounts).Select(amount =>
     {
         var value = amount[field]?.ToString() ?? "";
-        var text = $"{(signed && !value.StartsWith('-') && decimal.TryParse(value, CultureInfo.InvariantCulture, out var sum) && sum != 0 ? "+" : "")}{value} {amount["currency"]}".EscapeMarkup();
-        return !signed ? text : value.StartsWith('-') ? $"[red]{text}[/]" : $"[green]{text}[/]";
+        var sign = signed && decimal.TryParse(value, CultureInfo.InvariantCulture, out var sum) ? Math.Sign(sum) : 0;
+        var text = $"{(sign > 0 ? "+" : "")}{value} {amount["currency"]}".EscapeMarkup();
+        return sign switch { > 0 => $"[green]{text}[/]", < 0 => $"[red]{text}[/]", _ => text };
     }));
 
     // Shares come unrounded; two decimals are what a person compares.

@@ -22,7 +22,7 @@ internal static class UpCommand
         };
         port.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int>() is < 1 or > 65_000)
+            if (result.Tokens is [var word, ..] && int.TryParse(word.Value, out var number) && number is < 1 or > 65_000)
             {
                 result.AddError("--port must lie between 1 and 65000.");
             }
@@ -33,7 +33,7 @@ internal static class UpCommand
         };
         listen.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<string>() is { } address && address != "localhost" && !IPAddress.TryParse(address, out _))
+            if (result.Tokens is [{ Value: var address }, ..] && address != "localhost" && !IPAddress.TryParse(address, out _))
             {
                 result.AddError($"--listen: '{address}' is neither localhost nor an IP address.");
             }

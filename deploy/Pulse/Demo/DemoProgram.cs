@@ -25,6 +25,10 @@ internal sealed record DemoOrder(
 
 internal sealed record DemoRefund(string OrderId, string Id, string Amount, string Reason, DateTimeOffset OccurredAt);
 
+/// <param name="Percent">Of the partner's part.</param>
+/// <param name="Partner">Whose; everybody's where absent.</param>
+internal sealed record DemoCommission(int Percent, string? Partner = null);
+
 /// <summary>A visitor of today: follows these links, one after the other, and buys or does not.</summary>
 internal sealed record DemoVisit(IReadOnlyList<string> Slugs, string UserAgent, string Query, string? OrderId, string Amount);
 
@@ -45,6 +49,10 @@ internal sealed record DemoProgram(
 
     /// <summary>Never a real shop (RFC 2606). The demo answers for it itself when it follows a redirect.</summary>
     public const string Shop = "http://shop.example";
+
+    /// <summary>First match wins: those who take a buyer at the door get less than those who brought the buyer to it.</summary>
+    public static IReadOnlyList<DemoCommission> Commission =>
+        [new(8, "deal-otter"), new(8, "cashback-kit"), new(10, "student-saver"), new(12, "price-beacon"), new(20)];
 
     private const int People = 1_600;
     private const int LivePeople = 24;

@@ -41,6 +41,7 @@ internal sealed class RunDemo(Api api, int seed, bool json)
         // History keeps its days: where it is there already, it ends when it ended then.
         var end = await FirstRunAsync(cancellation) ?? new DateTimeOffset(now.UtcDateTime.Date, TimeSpan.Zero);
         var program = DemoProgram.Make(seed, end);
+        await PayCommissionAsync(cancellation);
         var newPartners = await EnrolAsync(program, cancellation);
         var imported = await ImportAsync(program, cancellation);
         var (recorded, known) = await OrderAsync(program, cancellation);
@@ -68,6 +69,27 @@ internal sealed class RunDemo(Api api, int seed, bool json)
             ShownOrder = program.ShownOrder,
             Seconds = Math.Round(took.Elapsed.TotalSeconds, 1),
         };
+    }
+
+    /// <summary>
+    /// Rules that pay nothing show nothing: where the active ones have no commission, the demo's are promoted. Rules that
+    /// somebody wrote are left as they are.
+    /// </summary>
+    private async Task PayCommissionAsync(CancellationToken cancellation)
+    {
+        var active = await api.GetAsync("/v1/rules/active", cancellation);
+        if (active["rules"]?["commission"] is JsonArray { Count: > 0 })
+        {
+            return;
+        }
+
+        var rules = (JsonObject)active["rules"]!.DeepClone();
+        rules["name"] = "demo";
+        rules["commission"] = JsonSerializer.SerializeToNode(DemoProgram.Commission, s_line);
+        Terminal.Say(json)("the active rules pay no commission; the demo's rules are promoted");
+        var id = await ReplayCommand.StartAsync(api, new JsonObject { ["rules"] = rules }, cancellation);
+        await ReplayCommand.WaitAsync(api, id, json, cancellation);
+        await api.PostAsync($"/v1/replays/{id}/promotion", new { }, cancellation);
     }
 
     /// <summary>The midnight at which the history of an earlier run ends; null where there was none.</summary>

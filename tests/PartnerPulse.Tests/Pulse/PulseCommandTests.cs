@@ -20,7 +20,10 @@ public class PulseCommandTests
 
     [Theory]
     [InlineData("up --port 70000", "--port")]
+    [InlineData("up --port many", "many")]
     [InlineData("up --listen example.org", "--listen")]
+    [InlineData("demo --seed -1", "--seed")]
+    [InlineData("replay --model linear --half-life 3", "--half-life")]
     [InlineData("up 8080", "8080")]
     [InlineData("replay", "--model")]
     [InlineData("replay --model linear --rules-version 3", "--model")]
