@@ -80,16 +80,12 @@ public sealed partial class EventLog
     public async Task<int> AppendAsync(NpgsqlConnection connection, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
     {
         // One lock for the log: without it a position is handed out before an earlier one commits, and every reader that
-        // remembers its position skips the slow commit. See EventLogTests.
+        // remembers its position skips the slow commit. See ReadAllTests.
         await LockAsync(connection, LockName, cancellationToken);
         var distinct = Distinct(events);
-        var added = 0;
-        for (var start = 0; start < distinct.Count; start += MaxEventsPerStatement)
-        {
-            added += await AppendStatementAsync(connection, distinct, start, Math.Min(MaxEventsPerStatement, distinct.Count - start), cancellationToken);
-        }
-
-        return added;
+        return distinct.Count >= BulkAppend.WorthIt
+            ? await BulkAppend.RunAsync(connection, Schema, distinct, cancellationToken)
+            : await AppendStatementAsync(connection, distinct, 0, distinct.Count, cancellationToken);
     }
 
     /// <summary>

@@ -13,7 +13,7 @@ create table if not exists {schema}.mt_streams (
     tenant_id   varchar     null default '*DEFAULT*',
     is_archived bool        null default false,
     constraint pkey_mt_streams_id primary key (id)
-);
+) with (fillfactor = 70); -- A stream's version grows with every append: room on the page saves its index.
 
 create table if not exists {schema}.mt_events (
     seq_id         bigint       not null,
