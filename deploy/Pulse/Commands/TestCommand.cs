@@ -30,6 +30,7 @@ internal static class TestCommand
         var root = Environment.GetEnvironmentVariable("PULSE_ROOT") ?? Environment.CurrentDirectory;
         var projects = Directory.GetFiles(Path.Combine(root, "tests"), "*Tests.csproj", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ToList();
         var results = Path.Combine(root, "TestResults", $"run-{Environment.ProcessId}");
+        ForgetEarlierResults(Path.Combine(root, "TestResults"));
         var environment = new Dictionary<string, string>(StringComparer.Ordinal);
         if (longer)
         {
@@ -46,7 +47,7 @@ internal static class TestCommand
         var folder = PrivateServers.Folder(root, Environment.ProcessId);
         var total = new TestCounts();
         var broken = new List<string>();
-        try
+        // A block of its own: the servers are gone before the last line is printed.
         {
             await using var servers = noServers ? null : await StartServersAsync(folder, inCi ? broken : null, cancellation);
             if (servers is not null)
@@ -83,11 +84,6 @@ internal static class TestCommand
                 broken.Add(filter is null ? "no test ran" : $"no test matches '{filter}'");
             }
         }
-        finally
-        {
-            RemoveFolder(results);
-        }
-
         broken.ForEach(Terminal.Fail);
         // A project that broke off is a failure that no test could count.
         total = total with { Failed = total.Failed + broken.Count };
@@ -157,11 +153,15 @@ internal static class TestCommand
         return run.ExitCode;
     }
 
-    private static void RemoveFolder(string folder)
+    /// <summary>The result files of this run stay, for whoever reads them afterwards; those of runs that are over go.</summary>
+    private static void ForgetEarlierResults(string folder)
     {
-        if (Directory.Exists(folder))
+        foreach (var earlier in Directory.Exists(folder) ? Directory.GetDirectories(folder, "run-*") : [])
         {
-            Directory.Delete(folder, recursive: true);
+            if (!int.TryParse(Path.GetFileName(earlier)["run-".Length..], out var owner) || ProcessIdentity.Of(owner) is null)
+            {
+                Directory.Delete(earlier, recursive: true);
+            }
         }
     }
 }
