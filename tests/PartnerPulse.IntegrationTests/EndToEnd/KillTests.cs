@@ -22,6 +22,8 @@ public sealed class KillTests(ITestOutputHelper output)
 
     private static readonly string[] s_victims = ["edge", "attribution", "conversions", "rabbitmq"];
 
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+
     private static bool IsLong => Environment.GetEnvironmentVariable("PULSE_LONG") == "1";
 
     [ServersFact]
@@ -30,6 +32,7 @@ public sealed class KillTests(ITestOutputHelper output)
         var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
         output.WriteLine($"PULSE_SEED={seed}");
         await using var system = await PulseSystem.StartAsync(Mode.Distributed, ownBroker: true);
+        Say("the system is up");
         var slugs = new string[Partners];
         for (var partner = 0; partner < Partners; partner++)
         {
@@ -49,15 +52,16 @@ public sealed class KillTests(ITestOutputHelper output)
         await loaded.CancelAsync();
         await Task.WhenAll(clients);
 
-        var waited = Stopwatch.StartNew();
+        Say($"{killed} kills; acknowledged {told.Clicks.Count} clicks, {told.Orders.Count} orders, {told.Adjustments.Count} adjustments; {told.Failures} requests failed");
         await system.SettleAsync(TimeSpan.FromMinutes(2));
-        output.WriteLine($"{killed} kills; acknowledged {told.Clicks.Count} clicks, {told.Orders.Count} orders, {told.Adjustments.Count} adjustments; {told.Failures} requests failed; settled {waited.Elapsed.TotalSeconds:0.0} s after the last");
+        Say("settled");
 
         await AssertAllIsThereOnceAsync(system, told);
         await system.AssertCreditsAreThoseOfOneFoldAsync();
 
         (await system.PostAsync("/v1/rebuild")).AssertStatus(HttpStatusCode.Accepted);
         await system.SettleAsync();
+        Say("rebuilt");
         await system.AssertCreditsAreThoseOfOneFoldAsync();
     }
 
@@ -79,7 +83,7 @@ public sealed class KillTests(ITestOutputHelper output)
                     Assert.StartsWith("beam", await File.ReadAllTextAsync($"/proc/{system.Process(victim).Pid}/comm"), StringComparison.Ordinal);
                 }
 
-                output.WriteLine($"kill -9 {victim} at {told.Clicks.Count} clicks, {told.Orders.Count} orders");
+                Say($"kill -9 {victim} at {told.Clicks.Count} clicks, {told.Orders.Count} orders");
                 await system.KillAsync(victim);
                 killed++;
                 if (round % 2 == 0)
@@ -97,6 +101,8 @@ public sealed class KillTests(ITestOutputHelper output)
         return killed;
     }
 
+    private void Say(string what) => output.WriteLine($"{_clock.Elapsed.TotalSeconds,5:0.0} s  {what}");
+
     private async Task AssertAllIsThereOnceAsync(PulseSystem system, Acknowledged told)
     {
         var log = await system.ReadLogAsync();
@@ -108,7 +114,7 @@ public sealed class KillTests(ITestOutputHelper output)
         Assert.Equal(told.Orders.Count, log.OfType<ConversionRecorded>().Count());
         Assert.Equal(told.Adjustments.Count, log.OfType<ConversionAdjusted>().Count());
         var clicks = log.OfType<ClickRecorded>().Count(c => c.Signals?.Method != "HEAD");
-        output.WriteLine($"the log holds {clicks} clicks ({clicks - told.Clicks.Count} of them were never acknowledged), {log.Count} events");
+        Say($"the log holds {clicks} clicks ({clicks - told.Clicks.Count} of them were never acknowledged), {log.Count} events");
         // The load was one: an edge that was away all the time would pass everything else.
         Assert.True(told.Clicks.Count > 200 && told.Orders.Count > 100, "There was no load to speak of.");
     }
