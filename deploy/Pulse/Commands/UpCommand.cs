@@ -39,9 +39,10 @@ internal static class UpCommand
             }
         });
         var detach = new Option<bool>("--detach", "-d") { Description = "Return when ready and leave it running; ./pulse down ends it." };
+        var owner = new Option<int?>("--while") { Hidden = true };
         var data = Shared.Data();
         var json = Shared.Json();
-        var command = new Command("up", "Start the system: servers, services, keys. Ctrl-C ends all of it.") { distributed, port, listen, detach, data, json };
+        var command = new Command("up", "Start the system: servers, services, keys. Ctrl-C ends all of it.") { distributed, port, listen, detach, owner, data, json };
         Examples.Of(command,
             "./pulse up",
             "./pulse up --distributed --detach",
@@ -51,7 +52,7 @@ internal static class UpCommand
         {
             var wanted = new Wanted(
                 parsed.GetValue(distributed), parsed.GetValue(port), parsed.GetValue(listen)!, DataFolder.Open(parsed.GetValue(data)), parsed.GetValue(json));
-            return parsed.GetValue(detach) ? DetachAsync(wanted, cancellation) : RunAsync(wanted, cancellation);
+            return parsed.GetValue(detach) ? DetachAsync(wanted, cancellation) : RunAsync(wanted, parsed.GetValue(owner), cancellation);
         });
         return command;
     }
@@ -62,7 +63,10 @@ internal static class UpCommand
         public string Url => $"http://{(Listen is "localhost" or "0.0.0.0" or "::" ? "localhost" : Listen.Contains(':', StringComparison.Ordinal) ? $"[{Listen}]" : Listen)}:{Port}";
     }
 
-    private static async Task<int> RunAsync(Wanted wanted, CancellationToken cancellation)
+    /// <param name="wanted">What to run.</param>
+    /// <param name="owner">A process with which the run ends; null where it ends by itself.</param>
+    /// <param name="cancellation">Ends the run.</param>
+    private static async Task<int> RunAsync(Wanted wanted, int? owner, CancellationToken cancellation)
     {
         var data = wanted.Data;
         var say = Terminal.Say(wanted.Json);
@@ -80,6 +84,10 @@ internal static class UpCommand
             hangUp.Cancel();
         });
         cancellation = hangUp.Token;
+        if (owner is { } pid)
+        {
+            _ = EndWithAsync(pid, hangUp);
+        }
 
         if (RunState.Read(data) is { } left)
         {
@@ -144,6 +152,18 @@ internal static class UpCommand
         }
 
         return Exit.Ok;
+    }
+
+    /// <summary>Ends the run when its owner is gone: a test runner is killed without a chance to end what it started.</summary>
+    private static async Task EndWithAsync(int owner, CancellationTokenSource run)
+    {
+        var living = ProcessIdentity.Of(owner);
+        while (living is { IsAlive: true })
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(500), run.Token);
+        }
+
+        await run.CancelAsync();
     }
 
     private static async Task StartServerAsync(string name, PreparedServer server, Supervisor supervisor, Action<string> say, CancellationToken cancellation)

@@ -1,0 +1,91 @@
+using System.Diagnostics;
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using PartnerPulse.Attribution;
+using PartnerPulse.Contracts;
+using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Hosting.Status;
+using PartnerPulse.IntegrationTests.Hosting;
+using PartnerPulse.IntegrationTests.Servers;
+using EventLog = PartnerPulse.EventStore.EventLog;
+
+namespace PartnerPulse.IntegrationTests.Attribution;
+
+/// <summary>An event that the log cannot hold stops nothing else.</summary>
+public sealed class SetAsideTests
+{
+    [PostgresFact]
+    public async Task An_event_that_jsonb_refuses_goes_aside_with_its_reason_and_its_neighbours_are_taken_in()
+    {
+        // PostgreSQL's jsonb cannot hold U+0000.
+        IEvent[] events = [Click("a browser"), Click("a bro\0wser"), Click("another browser"), Enrolled("good"), Enrolled("b\0d"), Enrolled("better")];
+        IEvent[] bad = [events[1], events[4]];
+        await using var service = await TestService.StartAsync(
+            builder =>
+            {
+                builder.AddAttribution();
+                builder.AddRelayToBus(_ => new ListLog(events), "list");
+                builder.Services.AddSenderStatus("list", "list");
+            },
+            app => app.MapAttribution());
+
+        var waited = Stopwatch.StartNew();
+        while (!(await service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("settled").GetBoolean())
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), (await service.GetAsync("/v1/status")).Text);
+            await Task.Delay(20);
+        }
+
+        var aside = (await service.GetAsync("/v1/set-aside")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("events").EnumerateArray().ToArray();
+        Assert.Equal(bad.Select(e => e.EventId).Order(), aside.Select(row => row.GetProperty("eventId").GetGuid()).Order());
+        Assert.All(aside, row =>
+        {
+            Assert.Equal("intake", row.GetProperty("stage").GetString());
+            Assert.Contains("Unicode", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
+        });
+        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
+        var found = await log.FindAsync([.. events.Select(e => e.EventId)], CancellationToken.None);
+        Assert.Equal(events.Except(bad).Select(e => e.EventId).Order(), found.Select(e => e.Id).Order());
+
+        // Nothing has changed, so that it cannot be put back.
+        var id = aside[0].GetProperty("id").GetInt64();
+        (await service.PostAsync($"/v1/set-aside/{id}/return", body: null)).AssertFault(HttpStatusCode.Conflict, "data", "still at fault");
+        Assert.Equal(bad.Length, (await service.GetAsync("/v1/set-aside")).Json.GetProperty("events").GetArrayLength());
+    }
+
+    private static ClickRecorded Click(string userAgent) => new()
+    {
+        EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = DateTimeOffset.UnixEpoch.AddYears(50), PartnerId = "acme", UserAgent = userAgent, Via = ClickVia.Redirect,
+    };
+
+    private static PartnerEnrolled Enrolled(string name) => new()
+    {
+        EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = DateTimeOffset.UnixEpoch.AddYears(50), PartnerId = $"p-{Guid.NewGuid():N}", Name = name, Ref = "r", Destination = "https://shop.example/",
+    };
+
+    /// <summary>A sender whose log is a list.</summary>
+    private sealed class ListLog(IReadOnlyList<IEvent> events) : ITailedLog
+    {
+        private long _checkpoint;
+
+        public string Origin => "list";
+
+        public Task NextAppend { get; } = new TaskCompletionSource().Task;
+
+        public ValueTask<long> LastPositionAsync(CancellationToken cancellationToken) => new(events.Count);
+
+        public ValueTask<long> CheckpointAsync(CancellationToken cancellationToken) => new(Volatile.Read(ref _checkpoint));
+
+        public ValueTask SaveCheckpointAsync(long position, CancellationToken cancellationToken)
+        {
+            Volatile.Write(ref _checkpoint, position);
+            return default;
+        }
+
+        public ValueTask<TailPage> ReadAsync(long position, int max, CancellationToken cancellationToken)
+        {
+            var page = events.Select((e, i) => new TailedEvent(i + 1, e)).Where(e => e.Position > position).Take(max).ToArray();
+            return new(new TailPage(page, page.Length == 0 ? position : page[^1].Position));
+        }
+    }
+}
