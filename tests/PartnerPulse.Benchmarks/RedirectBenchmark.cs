@@ -15,7 +15,7 @@ internal static class RedirectBenchmark
 
     private static readonly string[] s_kinds = ["bare", "Disk", "Process"];
 
-    private readonly record struct Load(double RequestsPerSecond, double P99Milliseconds);
+    private sealed record Load(double RequestsPerSecond, double P99Milliseconds);
 
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int seconds, int connections, CancellationToken cancellation)
     {
@@ -85,7 +85,7 @@ internal static class RedirectBenchmark
 
     private static async Task<Load> LoadAsync(string wrk, string script, int port, int seconds, int connections, CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo(wrk, $"-t2 -c{connections} -d{seconds}s -s {script} http://127.0.0.1:{port}/r/link-0") { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(wrk, $"-t2 -c{connections} -d{seconds}s -s {script} http://127.0.0.1:{port}/r/link-0") { RedirectStandardOutput = true, UseShellExecute = false };
         start.Environment["LC_ALL"] = "C";
         using var process = Process.Start(start)!;
         var output = await process.StandardOutput.ReadToEndAsync(cancellation);
@@ -100,7 +100,7 @@ internal static class RedirectBenchmark
 
     private static Process Start(string kind, string folder, int port)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, UseShellExecute = false };
         foreach (var argument in new[] { typeof(RedirectBenchmark).Assembly.Location, "server", kind, folder, port.ToString(CultureInfo.InvariantCulture) })
         {
             start.ArgumentList.Add(argument);

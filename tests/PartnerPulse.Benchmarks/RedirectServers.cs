@@ -13,7 +13,6 @@ namespace PartnerPulse.Benchmarks;
 /// <summary>The servers under load, each its own process: a bare Kestrel that answers 302, and the edge as it is.</summary>
 internal static class RedirectServers
 {
-    public const string Slug = "link-{0}";
     public const int Links = 1_000;
 
     public static Command Command()
@@ -88,7 +87,7 @@ internal static class RedirectServers
         };
         for (var i = 0; i < Links; i++)
         {
-            var slug = string.Format(CultureInfo.InvariantCulture, Slug, i);
+            var slug = string.Create(CultureInfo.InvariantCulture, $"link-{i}");
             yield return new LinkPublished
             {
                 EventId = Ids.Derive("bench", slug), ProgramId = "main", OccurredAt = at, PartnerId = "acme", Slug = slug,
