@@ -12,7 +12,8 @@ internal static class StandaloneHost
 {
     public static async Task RunAsync(string[] args, CancellationToken cancellation)
     {
-        var builder = WebApplication.CreateBuilder(args);
+        // Configuration is read once: a watched content root would watch the edge's spool in it, at each commit.
+        var builder = WebApplication.CreateBuilder(["--hostBuilder:reloadConfigOnChange=false", .. args]);
         builder.AddPartnerPulse();
         builder.AddAttribution();
         builder.AddPartners();

@@ -77,15 +77,15 @@ internal sealed class Generations(string schema)
         return _rules.GetOrAdd(version, rules);
     }
 
-    public async Task<PartnerStandings> StandingsAsync(NpgsqlConnection connection, string program, CancellationToken cancellationToken)
+    public async Task<PartnerStandings> StandingsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = connection.Sql($"select event_id, partner_id, occurred_at, suspended from {schema}.standings");
+        await using var command = connection.Sql($"select event_id, program_id, partner_id, occurred_at, suspended from {schema}.standings");
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var events = new List<IEvent>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            var (id, partner, at) = (reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<DateTimeOffset>(2));
-            events.Add(reader.GetBoolean(3)
+            var (id, program, partner, at) = (reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<DateTimeOffset>(3));
+            events.Add(reader.GetBoolean(4)
                 ? new PartnerSuspended { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner }
                 : new PartnerReinstated { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner });
         }
@@ -98,7 +98,7 @@ internal sealed class Generations(string schema)
     /// Rows and checkpoint commit together, so a killed replay goes on where it was.
     /// </summary>
     /// <returns>The generation now; the same where nothing was left.</returns>
-    public async Task<Generation> FoldNextAsync(NpgsqlConnection connection, Generation generation, string program, CancellationToken cancellationToken)
+    public async Task<Generation> FoldNextAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken)
     {
         var (journeys, changedAt, last) = await Journeys.ReadChangedAsync(
             connection, schema, generation.FoldedTo, generation.FoldedConversion, ChunkSize, cancellationToken);
@@ -108,7 +108,7 @@ internal sealed class Generations(string schema)
         }
 
         var rules = await RulesAsync(connection, generation.RulesVersion, cancellationToken);
-        var standings = await StandingsAsync(connection, program, cancellationToken);
+        var standings = await StandingsAsync(connection, cancellationToken);
 
         // Up to the target each journey comes once, so there is nothing to replace; a journey that changes later comes again.
         await WriteAsync(connection, generation.Number, journeys, standings, rules, fresh: changedAt <= generation.Target, cancellationToken);
@@ -123,11 +123,11 @@ internal sealed class Generations(string schema)
     }
 
     /// <summary>Folds everything that is left.</summary>
-    public async Task<Generation> CatchUpAsync(NpgsqlConnection connection, Generation generation, string program, CancellationToken cancellationToken)
+    public async Task<Generation> CatchUpAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken)
     {
         while (true)
         {
-            var folded = await FoldNextAsync(connection, generation, program, cancellationToken);
+            var folded = await FoldNextAsync(connection, generation, cancellationToken);
             if (folded == generation)
             {
                 return folded;

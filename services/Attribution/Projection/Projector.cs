@@ -125,7 +125,7 @@ internal sealed class Projector : BackgroundService
 
         if (await _generations.ActiveAsync(connection, cancellationToken) is { } active)
         {
-            await _generations.CatchUpAsync(connection, active with { Target = target }, _program, cancellationToken);
+            await _generations.CatchUpAsync(connection, active with { Target = target }, cancellationToken);
             await connection.Sql($"update {s}.generations set folded_to = $1 where state = 'active'", P(target)).RunAsync(cancellationToken);
         }
 
@@ -230,7 +230,7 @@ internal sealed class Projector : BackgroundService
         CancellationToken cancellationToken)
     {
         var rules = await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
-        var standings = await _generations.StandingsAsync(connection, _program, cancellationToken);
+        var standings = await _generations.StandingsAsync(connection, cancellationToken);
         await _generations.LockAsync(connection, active.Number, cancellationToken);
         await foreach (var journeys in _journeys.AssembleAsync(connection, affected, page.To, fresh: false, cancellationToken))
         {
@@ -322,7 +322,7 @@ internal sealed class Projector : BackgroundService
 
         if (catchUp)
         {
-            await _generations.CatchUpAsync(connection, generation, _program, cancellationToken);
+            await _generations.CatchUpAsync(connection, generation, cancellationToken);
         }
 
         await connection.Sql($"update {s}.generations set state = 'retired' where state = 'active'").RunAsync(cancellationToken);
@@ -346,10 +346,10 @@ internal sealed class Projector : BackgroundService
 
             await connection.Sql(
                 $"""
-                 insert into {_log.Schema}.standings (event_id, partner_id, occurred_at, suspended) values ($1, $2, $3, $4)
+                 insert into {_log.Schema}.standings (event_id, program_id, partner_id, occurred_at, suspended) values ($1, $2, $3, $4, $5)
                  on conflict on constraint pk_standings do nothing
                  """,
-                P(fact.EventId), P(standing.PartnerId), P(fact.OccurredAt), P(standing.Suspended)).RunAsync(cancellationToken);
+                P(fact.EventId), P(fact.ProgramId), P(standing.PartnerId), P(fact.OccurredAt), P(standing.Suspended)).RunAsync(cancellationToken);
         }
     }
 

@@ -60,7 +60,7 @@ internal sealed class ReadReceipt([FromKeyedServices(AttributionService.Schema)]
         }
 
         var rules = await generations.RulesAsync(connection, generation.RulesVersion, cancellationToken);
-        var standings = await generations.StandingsAsync(connection, Program, cancellationToken);
+        var standings = await generations.StandingsAsync(connection, cancellationToken);
         var receipt = Receipt.Of(journey, Crediting.Decide(journey, standings, rules), rules, generation.RulesVersion, position, generation.Number);
         var viewer = key.May(Scope.Read) ? partner : key.Partner;
         return TypedResults.Text(

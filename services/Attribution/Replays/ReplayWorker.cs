@@ -86,7 +86,7 @@ internal sealed class ReplayWorker(
         Generation folded;
         try
         {
-            folded = await generations.FoldNextAsync(connection, generation, program.Value.Program, cancellationToken);
+            folded = await generations.FoldNextAsync(connection, generation, cancellationToken);
         }
         catch (InvalidOperationException e)
         {

@@ -53,6 +53,7 @@ create unique index if not exists journeys_by_change on {schema}.journeys (chang
 
 create table if not exists {schema}.standings (
     event_id    uuid        not null,
+    program_id  varchar     not null,
     partner_id  varchar     not null,
     occurred_at timestamptz not null,
     suspended   bool        not null,

@@ -43,8 +43,7 @@ create table if not exists {schema}.mt_event_progression (
 );
 
 create table if not exists {schema}.mt_high_water_skips (
-    ending_sequence   bigint      not null,
+    ending_sequence   bigint      primary key,
     starting_sequence bigint      not null,
-    timestamp         timestamptz null default transaction_timestamp(),
-    constraint pk_mt_high_water_skips primary key (ending_sequence)
+    timestamp         timestamptz null default transaction_timestamp()
 );

@@ -96,7 +96,11 @@ public static class ApiKeyExtensions
             .ValidateOnStart();
         services.AddSingleton(provider => new ApiKeys(
             provider.GetRequiredService<IOptions<KeysOptions>>().Value.File, provider.GetRequiredService<TimeProvider>()));
-        services.AddAuthentication(ApiKeyAuthentication.SchemeName)
+
+        // Not AddAuthentication: it brings keys for cookies along, which nothing here uses.
+        services.AddAuthenticationCore(authentication => authentication.DefaultScheme = ApiKeyAuthentication.SchemeName);
+        services.AddWebEncoders();
+        new AuthenticationBuilder(services)
             .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, configureOptions: null);
         services.AddAuthorization();
         services.AddSingleton<IAuthorizationHandler, ScopeHandler>();

@@ -111,6 +111,15 @@ internal sealed class ProblemExceptionHandler : IExceptionHandler
 {
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
     {
+        // The database is away, or comes back just now: the caller has done nothing wrong and may try again.
+        if (exception is Npgsql.NpgsqlException { IsTransient: true } or Npgsql.NpgsqlException { InnerException: System.Net.Sockets.SocketException })
+        {
+            httpContext.Response.Headers.RetryAfter = "1";
+            await Problem.Of(StatusCodes.Status503ServiceUnavailable, "The database does not answer", new FieldFault("database", "is away; try again"))
+                .ExecuteAsync(httpContext);
+            return true;
+        }
+
         if (exception is not BadHttpRequestException bad)
         {
             return false;

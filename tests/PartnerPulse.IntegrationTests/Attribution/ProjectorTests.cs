@@ -101,7 +101,7 @@ public sealed class ProjectorTests(ITestOutputHelper output)
             await using var connection = await log.DataSource.OpenConnectionAsync();
             await using var transaction = await connection.BeginTransactionAsync();
             var row = await generations.LockAsync(connection, generation, CancellationToken.None);
-            await generations.CatchUpAsync(connection, row!, "default", CancellationToken.None);
+            await generations.CatchUpAsync(connection, row!, CancellationToken.None);
             await transaction.CommitAsync();
         }
 

@@ -67,7 +67,7 @@ public sealed class LayoutTests(LogDatabase database) : IClassFixture<LogDatabas
             [
                 "pk_mt_event_progression: PRIMARY KEY (name)",
                 // The name of this one is ours; nothing recognises it by its name.
-                "pk_mt_high_water_skips: PRIMARY KEY (ending_sequence)",
+                "mt_high_water_skips_pkey: PRIMARY KEY (ending_sequence)",
                 "pkey_mt_events_seq_id: PRIMARY KEY (seq_id)",
                 "pkey_mt_streams_id: PRIMARY KEY (id)",
             ],
