@@ -56,7 +56,12 @@ public static class PartnerPulseHost
             throw new InvalidOperationException("ConnectionStrings:Postgres is required: the connection string of the database that keeps the logs.");
         }
 
-        builder.Services.TryAddSingleton(_ => NpgsqlDataSource.Create(connection));
+        if (builder.Services.Any(service => service.ServiceType == typeof(NpgsqlDataSource)))
+        {
+            return; // Several services of one host share the connections.
+        }
+
+        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connection));
         builder.Services.AddHealthChecks().AddCheck<PostgresCheck>("postgres");
     }
 
