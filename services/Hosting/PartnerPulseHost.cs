@@ -53,7 +53,13 @@ public static class PartnerPulseHost
             throw new InvalidOperationException("ConnectionStrings:Postgres is required: the connection string of the database that keeps the logs.");
         }
 
-        builder.Services.TryAddSingleton(_ => NpgsqlDataSource.Create(connection));
+        // Several services of one host ask for the same database.
+        if (builder.Services.Any(service => service.ServiceType == typeof(NpgsqlDataSource)))
+        {
+            return;
+        }
+
+        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connection));
         builder.Services.AddHealthChecks().AddCheck<PostgresCheck>("postgres");
     }
 
