@@ -34,7 +34,7 @@ internal sealed class FollowLink(
     {
         var request = http.Request;
         var now = time.GetUtcNow();
-        var id = Guid.CreateVersion7(now);
+        var id = Randomness.CreateVersion7(now);
         var query = request.QueryString.Value is { Length: > 1 } raw ? raw[1..] : null;
         var location = link.Destination.For(query, id.ToString());
         var signals = Signals(request);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.Data.Sqlite;
@@ -28,9 +29,16 @@ internal sealed class Spool : ITailedLog, IDisposable
     /// <summary>Entries that wait at most; more than that means that the disk does not keep up, and is counted as lost.</summary>
     private const int MaxWaiting = 20_000;
 
-    /// <summary>Rows that one commit prunes at most: twice what it adds under load, many when nobody waits.</summary>
-    private const int PruneBusy = 2;
+    /// <summary>Commits under load from one that prunes to the next, and rows that one prunes at most: twice what they have added.</summary>
+    private const int PruneEvery = 16;
+    private const int PruneBusy = 2 * PruneEvery;
     private const int PruneIdle = 256;
+
+    /// <summary>Bytes of clicks that are kept in memory for the relay, at most. A relay further behind reads the file.</summary>
+    private const int MaxRecentBytes = 8 * 1024 * 1024;
+
+    /// <summary>Requests that one thread answers after a commit; waking a thread for each costs more than the answer.</summary>
+    private const int AnswersTogether = 16;
 
     private const int MaxPooled = 1_024;
     private const int MaxPooledBytes = 32 * 1024;
@@ -65,11 +73,17 @@ internal sealed class Spool : ITailedLog, IDisposable
     private bool _asleep;
     private bool _stopping;
 
+    // Guards _recent and _recentBytes: the last commits, without gaps up to the last of them.
+    private readonly Lock _recentGate = new();
+    private readonly Queue<Commit> _recent = new();
+    private int _recentBytes;
+
     // The writer's alone.
     private List<SpoolEntry> _taken = [];
     private byte[] _group = new byte[64 * 1024];
     private long _savedCheckpoint;
     private bool _pruneMore = true;
+    private int _unpruned;
     private bool _relayWaits;
     private long _relayWoken;
     private long _lost;
@@ -183,6 +197,14 @@ internal sealed class Spool : ITailedLog, IDisposable
     public ValueTask SaveCheckpointAsync(long position, CancellationToken cancellationToken)
     {
         Interlocked.Exchange(ref _checkpoint, position);
+        lock (_recentGate)
+        {
+            while (_recent.TryPeek(out var commit) && commit.Last <= position)
+            {
+                _recentBytes -= _recent.Dequeue().Bytes;
+            }
+        }
+
         return ValueTask.CompletedTask;
     }
 
@@ -191,6 +213,11 @@ internal sealed class Spool : ITailedLog, IDisposable
         if (position >= Interlocked.Read(ref _last))
         {
             return new TailPage([], position);
+        }
+
+        if (Recent(position, max) is { } recent)
+        {
+            return recent;
         }
 
         await _reading.WaitAsync(cancellationToken);
@@ -307,6 +334,55 @@ internal sealed class Spool : ITailedLog, IDisposable
         return $"edge-{name}-{reader.GetString(0)}";
     }
 
+    /// <summary>The page from memory; null where it begins before what memory holds.</summary>
+    private TailPage? Recent(long position, int max)
+    {
+        lock (_recentGate)
+        {
+            if (!_recent.TryPeek(out var first) || position < first.First - 1)
+            {
+                return null;
+            }
+
+            var events = new List<TailedEvent>();
+            foreach (var commit in _recent)
+            {
+                if (events.Count == max)
+                {
+                    break;
+                }
+
+                for (var at = Math.Max(position + 1, commit.First); at <= commit.Last && events.Count < max; at++)
+                {
+                    events.Add(new TailedEvent(at, commit.Clicks[at - commit.First]));
+                }
+            }
+
+            return events.Count == 0 ? null : new TailPage(events, events[^1].Position);
+        }
+    }
+
+    private void Remember(int start, int end, int count, int bytes)
+    {
+        var clicks = new ClickRecorded[count];
+        var at = 0;
+        foreach (var entry in CollectionsMarshal.AsSpan(_taken)[start..end])
+        {
+            entry.Clicks.CopyTo(clicks.AsSpan(at));
+            at += entry.Count;
+        }
+
+        lock (_recentGate)
+        {
+            _recent.Enqueue(new Commit(_last - count + 1, clicks, bytes));
+            _recentBytes += bytes;
+            while (_recentBytes > MaxRecentBytes && _recent.Count > 1)
+            {
+                _recentBytes -= _recent.Dequeue().Bytes;
+            }
+        }
+    }
+
     private TailPage Read(long position, int max)
     {
         var events = new List<TailedEvent>();
@@ -407,16 +483,18 @@ internal sealed class Spool : ITailedLog, IDisposable
             clicks += entry.Count;
         }
 
-        var kept = TryCommit(_group.AsSpan(0, bytes), clicks, PruneBusy);
+        var kept = TryCommit(_group.AsSpan(0, bytes), clicks, ++_unpruned >= PruneEvery ? PruneBusy : 0);
         if (kept)
         {
+            Remember(start, end, clicks, bytes);
             Metrics.Clicks.Add(clicks);
             Metrics.GroupSize.Record(clicks);
         }
 
-        for (var i = start; i < end; i++)
+        for (var i = start; i < end; i += AnswersTogether)
         {
-            _taken[i].Complete(kept);
+            var answers = new Answers([.. CollectionsMarshal.AsSpan(_taken)[i..Math.Min(i + AnswersTogether, end)]], kept);
+            ThreadPool.UnsafeQueueUserWorkItem(answers, preferLocal: false);
         }
 
         _relayWaits |= kept;
@@ -475,12 +553,14 @@ internal sealed class Spool : ITailedLog, IDisposable
                 _saveCheckpoint.Bind(1, checkpoint).Run();
             }
 
-            var pruned = _pruneMore || checkpoint != _savedCheckpoint
+            var prune = pruneRows > 0 && _pruneMore;
+            var pruned = prune
                 ? _prune.Bind(1, checkpoint - (_bytes < _maxBytes / 2 ? KeepHandedOn : 0)).Bind(2, pruneRows).Run()
                 : 0;
             _commit.Run();
 
-            _pruneMore = pruned > 0;
+            _pruneMore = (_pruneMore && (!prune || pruned > 0)) || checkpoint != _savedCheckpoint;
+            _unpruned = prune ? 0 : _unpruned;
             _savedCheckpoint = checkpoint;
             Interlocked.Add(ref _bytes, (keep ? lines.Length : 0) - pruned);
             Interlocked.Exchange(ref _last, last);
@@ -520,5 +600,23 @@ internal sealed class Spool : ITailedLog, IDisposable
         }
 
         _fault = reason;
+    }
+
+    /// <summary>What one commit added.</summary>
+    private sealed record Commit(long First, ClickRecorded[] Clicks, int Bytes)
+    {
+        public long Last => First + Clicks.Length - 1;
+    }
+
+    /// <summary>Answers to some of those who waited for one commit.</summary>
+    private sealed class Answers(SpoolEntry[] entries, bool kept) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            foreach (var entry in entries)
+            {
+                entry.Complete(kept);
+            }
+        }
     }
 }

@@ -18,7 +18,8 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
     private readonly ArrayBufferWriter<byte> _buffer = new(1024);
     private readonly Utf8JsonWriter _writer;
     private readonly Action<SpoolEntry> _return;
-    private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+    private readonly List<ClickRecorded> _clicks = new(1);
+    private ManualResetValueTaskSourceCore<bool> _core;
 
     public SpoolEntry(Action<SpoolEntry> giveBack)
     {
@@ -33,7 +34,10 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
 
     public int Capacity => _buffer.Capacity;
 
-    public int Count { get; private set; }
+    public int Count => _clicks.Count;
+
+    /// <summary>The same clicks as objects.</summary>
+    public ReadOnlySpan<ClickRecorded> Clicks => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_clicks);
 
     public ValueTask<bool> Committed => new(this, _core.Version);
 
@@ -44,16 +48,24 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
         _writer.Reset();
         _buffer.GetSpan(1)[0] = (byte)'\n';
         _buffer.Advance(1);
-        Count++;
+        _clicks.Add(click);
     }
 
-    public void Complete(bool kept) => _core.SetResult(kept);
+    /// <summary>
+    /// Answers who waits, here and now where it is a redirect: that takes microseconds, and many go well on one thread. An import
+    /// goes on for long, and elsewhere. The entry is not the caller's any more.
+    /// </summary>
+    public void Complete(bool kept)
+    {
+        _core.RunContinuationsAsynchronously = Count > 1;
+        _core.SetResult(kept);
+    }
 
     public void Clear()
     {
         _buffer.ResetWrittenCount();
         _core.Reset();
-        Count = 0;
+        _clicks.Clear();
     }
 
     public void Dispose() => _writer.Dispose();

@@ -47,6 +47,34 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
+    public async Task A_reader_far_behind_reads_the_file_and_then_memory_and_misses_nothing()
+    {
+        using var spool = Open();
+        var clicks = Enumerable.Range(0, 6_000).Select(i => A_click(i) with { UserAgent = new string('x', 2_000) }).ToArray();
+        foreach (var chunk in clicks.Chunk(100))
+        {
+            await Append(spool, chunk);
+        }
+
+        var read = new List<TailedEvent>();
+        for (var position = 0L; position < clicks.Length;)
+        {
+            var page = await spool.ReadAsync(position, 700, default);
+            Assert.InRange(page.Events.Count, 1, 700);
+            Assert.Equal(page.To, page.Events[^1].Position);
+            read.AddRange(page.Events);
+            position = page.To;
+            await spool.SaveCheckpointAsync(position - 50, default);
+        }
+
+        Assert.Equal(Enumerable.Range(1, clicks.Length).Select(i => (long)i), read.Select(e => e.Position));
+        Assert.Equal(clicks, read.Select(e => (ClickRecorded)e.Event));
+
+        // What the file holds is what memory held.
+        Assert.Equal(clicks[^2_000..], (await spool.ReadAsync(4_000, 2_000, default)).Events.Select(e => (ClickRecorded)e.Event));
+    }
+
+    [Fact]
     public async Task Positions_and_name_go_on_after_a_restart_also_when_all_is_pruned()
     {
         string origin;
