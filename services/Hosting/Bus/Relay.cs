@@ -125,6 +125,12 @@ internal sealed class Relay : BackgroundService
             {
                 context.MessageId = message.Id;
                 context.Durable = true;
+                if (context.TryGetPayload(out RabbitMqSendContext? rabbit))
+                {
+                    // The broker confirms a message that no queue takes, unless it is told to hand it back.
+                    rabbit.Mandatory = Topology.HasQueue(message.Message.GetType());
+                }
+
                 message.Handover.Write(context.Headers);
             }),
             cancellationToken);
