@@ -45,9 +45,19 @@ public sealed class BusOptions
 }
 
 /// <summary>One queue of the system: which messages it takes. Every service declares all of them before it publishes.</summary>
-/// <param name="Name">Queue and its exchange.</param>
-/// <param name="Message">Type of message.</param>
-public sealed record Queue(string Name, Type Message);
+public sealed record Queue
+{
+    internal Queue(string name, Type message, Func<IEntityNameFormatter, string> exchange) => (Name, Message, Exchange) = (name, message, exchange);
+
+    /// <summary>Queue and the exchange of its consumer.</summary>
+    public string Name { get; }
+
+    /// <summary>Type of message.</summary>
+    public Type Message { get; }
+
+    /// <summary>Name of the exchange to which the message is published.</summary>
+    internal Func<IEntityNameFormatter, string> Exchange { get; }
+}
 
 /// <summary>
 /// The queues of PartnerPulse. They are declared by whoever starts first: an event that is published while its consumer was
@@ -67,7 +77,11 @@ public static class Topology
         Of<LinkRetired>("attribution-link-retired"),
     ];
 
-    private static Queue Of<T>(string name) => new(name, typeof(T));
+    /// <summary>Whether a message of this type has to arrive in a queue; one of another may find nobody who listens.</summary>
+    public static bool HasQueue(Type message) => Queues.Any(queue => queue.Message == message);
+
+    private static Queue Of<T>(string name)
+        where T : class => new(name, typeof(T), names => names.FormatEntityName<T>());
 }
 
 /// <summary>Wiring of logs, relays and consumers.</summary>
@@ -160,8 +174,10 @@ public static class BusExtensions
         rabbit.DeployPublishTopology = true;
         foreach (var queue in Topology.Queues)
         {
-            rabbit.Publish(queue.Message, publish =>
-                ((IRabbitMqMessagePublishTopologyConfigurator)publish).BindQueue(queue.Name, queue.Name, bind => bind.SetQueueArgument("x-queue-type", "quorum")));
+            // The queue hangs on the message's own exchange. Bound to an exchange of another name, which only the consumer would
+            // bind to the message's, it would stay empty until the consumer has been up once.
+            rabbit.Publish(queue.Message, publish => ((IRabbitMqMessagePublishTopologyConfigurator)publish).BindQueue(
+                queue.Exchange(rabbit.MessageTopology.EntityNameFormatter), queue.Name, bind => bind.SetQueueArgument("x-queue-type", "quorum")));
         }
 
         foreach (var consumer in consumers)

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using PartnerPulse.Contracts;
 using Polly;
 using Polly.Retry;
+using Polly.Timeout;
 
 namespace PartnerPulse.Hosting.Bus;
 
@@ -12,7 +13,7 @@ namespace PartnerPulse.Hosting.Bus;
 /// The arrow of the whole system: reads a log after its checkpoint, hands on, waits until the bus has confirmed, and only then
 /// moves the checkpoint. Killed in between it hands on again; receivers append by event id, so the effect is once.
 /// </summary>
-internal sealed class Relay(ITailedLog log, IPublishEndpoint bus, ILogger<Relay> logger) : BackgroundService
+internal sealed class Relay : BackgroundService
 {
     /// <summary>Events in flight between two checkpoints, at most.</summary>
     public const int PageSize = 4_000;
@@ -23,33 +24,50 @@ internal sealed class Relay(ITailedLog log, IPublishEndpoint bus, ILogger<Relay>
     // What comes close behind is handed on together: a page of hundreds costs little more than a page of one.
     private static readonly TimeSpan s_gather = TimeSpan.FromMilliseconds(20);
 
-    private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
-        .AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<Exception>(e => e is not OperationCanceledException),
-            MaxRetryAttempts = int.MaxValue,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(200),
-            MaxDelay = TimeSpan.FromSeconds(5),
-            OnRetry = args =>
+    // A publish that was under way when the connection broke never completes, so that this is also how long the relay takes to
+    // get over a broker that was killed. Each failure doubles it, because a broker may also just be slow.
+    private static readonly TimeSpan s_leastPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_mostPatience = TimeSpan.FromSeconds(60);
+
+    private readonly ITailedLog _log;
+    private readonly IPublishEndpoint _bus;
+    private readonly ResiliencePipeline _pipeline;
+    private TimeSpan _patience = s_leastPatience;
+
+    public Relay(ITailedLog log, IPublishEndpoint bus, ILogger<Relay> logger)
+    {
+        (_log, _bus) = (log, bus);
+        _pipeline = new ResiliencePipelineBuilder()
+            .AddRetry(new RetryStrategyOptions
             {
-                RelayMetrics.Retries.Add(1, new KeyValuePair<string, object?>("origin", log.Origin));
-                logger.RelayRetries(log.Origin, args.AttemptNumber + 1, args.Outcome.Exception!);
-                return default;
-            },
-        })
-        .AddTimeout(TimeSpan.FromSeconds(60))
-        .Build();
+                // Whatever it is, also a cancellation that the bus makes up when its connection goes, unless the host is stopping.
+                ShouldHandle = args => new(args.Outcome.Exception is not null && !args.Context.CancellationToken.IsCancellationRequested),
+                MaxRetryAttempts = int.MaxValue,
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = TimeSpan.FromMilliseconds(200),
+                MaxDelay = TimeSpan.FromSeconds(5),
+                OnRetry = args =>
+                {
+                    _patience = TimeSpan.FromTicks(Math.Min(_patience.Ticks * 2, s_mostPatience.Ticks));
+                    RelayMetrics.Retries.Add(1, new KeyValuePair<string, object?>("origin", log.Origin));
+                    logger.RelayRetries(log.Origin, args.AttemptNumber + 1, args.Outcome.Exception!);
+                    return default;
+                },
+            })
+            .AddTimeout(new TimeoutStrategyOptions { TimeoutGenerator = _ => new(_patience) })
+            .Build();
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        var position = await _pipeline.ExecuteAsync(log.CheckpointAsync, stoppingToken);
+        var position = await _pipeline.ExecuteAsync(_log.CheckpointAsync, stoppingToken);
         while (!stoppingToken.IsCancellationRequested)
         {
-            var next = log.NextAppend;
+            var next = _log.NextAppend;
             var from = position;
             position = await _pipeline.ExecuteAsync(cancellation => HandOnAsync(from, cancellation), stoppingToken);
+            _patience = s_leastPatience;
             if (position == from)
             {
                 await Task.WhenAny(next, Task.Delay(s_poll, stoppingToken));
@@ -63,18 +81,18 @@ internal sealed class Relay(ITailedLog log, IPublishEndpoint bus, ILogger<Relay>
 
     private async ValueTask<long> HandOnAsync(long position, CancellationToken cancellationToken)
     {
-        var page = await log.ReadAsync(position, PageSize, cancellationToken);
+        var page = await _log.ReadAsync(position, PageSize, cancellationToken);
         if (page.To == position)
         {
             return position;
         }
 
         using var activity = Diagnostics.Source.StartActivity("relay", ActivityKind.Producer);
-        activity?.SetTag("pulse.origin", log.Origin);
+        activity?.SetTag("pulse.origin", _log.Origin);
         activity?.SetTag("pulse.events", page.Events.Count);
         await Task.WhenAll(Messages(page, position).Select(message => PublishAsync(message, cancellationToken)));
-        await log.SaveCheckpointAsync(page.To, cancellationToken);
-        RelayMetrics.Events.Add(page.Events.Count, new KeyValuePair<string, object?>("origin", log.Origin));
+        await _log.SaveCheckpointAsync(page.To, cancellationToken);
+        RelayMetrics.Events.Add(page.Events.Count, new KeyValuePair<string, object?>("origin", _log.Origin));
         return page.To;
     }
 
@@ -101,19 +119,25 @@ internal sealed class Relay(ITailedLog log, IPublishEndpoint bus, ILogger<Relay>
             }
 
             var to = i < page.Events.Count ? page.Events[i - 1].Position : page.To;
-            yield return (message, page.Events[first].Event.EventId, new Handover(log.Origin, after, to));
+            yield return (message, page.Events[first].Event.EventId, new Handover(_log.Origin, after, to));
             after = to;
         }
     }
 
     private Task PublishAsync((object Message, Guid Id, Handover Handover) message, CancellationToken cancellationToken) =>
-        bus.Publish(
+        _bus.Publish(
             message.Message,
             message.Message.GetType(),
             Pipe.Execute<PublishContext>(context =>
             {
                 context.MessageId = message.Id;
                 context.Durable = true;
+                if (context.TryGetPayload(out RabbitMqSendContext? rabbit))
+                {
+                    // The broker confirms a message that no queue takes, unless it is told to hand it back.
+                    rabbit.Mandatory = Topology.HasQueue(message.Message.GetType());
+                }
+
                 message.Handover.Write(context.Headers);
             }),
             cancellationToken);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
@@ -32,6 +33,12 @@ public sealed class BusTests
         {
             sent = await sender.AppendAsync(3);
             await sender.UntilRelayedAsync(3);
+        }
+
+        await using (var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync())
+        {
+            await using var channel = await connection.CreateChannelAsync();
+            Assert.Equal(3u, (await channel.QueueDeclarePassiveAsync(Queue)).MessageCount);
         }
 
         var received = new Received();
@@ -115,6 +122,30 @@ public sealed class BusTests
     }
 
     [ServersFact]
+    public async Task An_event_that_no_queue_takes_is_not_handed_on_until_one_does()
+    {
+        var broker = await TestServers.NewVirtualHostAsync();
+        await using var sender = await Station.StartAsync(broker);
+        await sender.AppendAsync(1);
+        await sender.UntilRelayedAsync(1);
+        await using var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync();
+        await using var channel = await connection.CreateChannelAsync();
+
+        await channel.QueueDeleteAsync(Queue);
+        using var retries = new Retries();
+        var id = (await sender.AppendAsync(1)).Single();
+        await UntilAsync("the relay has tried more than once", () => retries.Count > 0);
+        Assert.Equal(1, await sender.CheckpointAsync());
+
+        await channel.QueueDeclareAsync(
+            Queue, durable: true, exclusive: false, autoDelete: false, new Dictionary<string, object?>(StringComparer.Ordinal) { ["x-queue-type"] = "quorum" });
+        await channel.QueueBindAsync(Queue, "PartnerPulse.Contracts:PartnerEnrolled", "");
+        await sender.UntilRelayedAsync(2);
+        var message = await channel.BasicGetAsync(Queue, autoAck: true);
+        Assert.Contains(id.ToString(), Encoding.UTF8.GetString(message!.Body.Span), StringComparison.Ordinal);
+    }
+
+    [ServersFact]
     public async Task While_the_broker_is_away_the_checkpoint_stays_and_when_it_is_back_the_log_drains()
     {
         var broker = await TestServers.NewVirtualHostAsync();
@@ -177,6 +208,30 @@ public sealed class BusTests
         {
             Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"Not after a minute: {fact}.");
         }
+    }
+
+    /// <summary>Counts how often relays of this process had to try again.</summary>
+    private sealed class Retries : IDisposable
+    {
+        private readonly MeterListener _listener = new();
+        private long _count;
+
+        public Retries()
+        {
+            _listener.InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == "pulse.relay.retries")
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            };
+            _listener.SetMeasurementEventCallback<long>((_, count, _, _) => Interlocked.Add(ref _count, count));
+            _listener.Start();
+        }
+
+        public long Count => Volatile.Read(ref _count);
+
+        public void Dispose() => _listener.Dispose();
     }
 
     /// <summary>A host with a log in a database of its own and its relay; it consumes where it is given somewhere to put it.</summary>
