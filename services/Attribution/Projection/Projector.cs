@@ -8,7 +8,6 @@ using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using Polly;
-using Polly.Retry;
 using static PartnerPulse.Attribution.Projection.Db;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
@@ -53,20 +52,10 @@ internal sealed class Projector : BackgroundService
         _journeys = new Journeys(log.Schema, logger);
         _generations = generations;
         _pipeline = new ResiliencePipelineBuilder()
-            .AddRetry(new RetryStrategyOptions
+            .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) =>
             {
-                ShouldHandle = new PredicateBuilder().Handle<Exception>(e => e is not OperationCanceledException),
-                MaxRetryAttempts = int.MaxValue,
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                Delay = TimeSpan.FromMilliseconds(100),
-                MaxDelay = TimeSpan.FromSeconds(2),
-                OnRetry = args =>
-                {
-                    _progress.Failed(args.Outcome.Exception!);
-                    logger.ProjectorRetries(args.AttemptNumber + 1, args.Outcome.Exception!);
-                    return default;
-                },
+                _progress.Failed(fault);
+                logger.ProjectorRetries(attempt, fault);
             })
             .Build();
     }

@@ -7,7 +7,6 @@ using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using Polly;
-using Polly.Retry;
 using static PartnerPulse.Attribution.Projection.Db;
 
 namespace PartnerPulse.Attribution.Replays;
@@ -27,20 +26,7 @@ internal sealed class ReplayWorker(
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
     private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
-        .AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<Exception>(e => e is not OperationCanceledException),
-            MaxRetryAttempts = int.MaxValue,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(100),
-            MaxDelay = TimeSpan.FromSeconds(2),
-            OnRetry = args =>
-            {
-                logger.ReplayWorkerRetries(args.AttemptNumber + 1, args.Outcome.Exception!);
-                return default;
-            },
-        })
+        .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) => logger.ReplayWorkerRetries(attempt, fault))
         .Build();
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

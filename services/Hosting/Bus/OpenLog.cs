@@ -2,7 +2,6 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using PartnerPulse.EventStore;
 using Polly;
-using Polly.Retry;
 
 namespace PartnerPulse.Hosting.Bus;
 
@@ -12,20 +11,10 @@ internal sealed class OpenLog(EventLog log, ILogger<OpenLog> logger) : IHostedLi
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
         var pipeline = new ResiliencePipelineBuilder()
-            .AddRetry(new RetryStrategyOptions
-            {
-                ShouldHandle = new PredicateBuilder().Handle<Npgsql.NpgsqlException>(e => e.IsTransient || e is not Npgsql.PostgresException),
-                MaxRetryAttempts = int.MaxValue,
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                Delay = TimeSpan.FromMilliseconds(200),
-                MaxDelay = TimeSpan.FromSeconds(2),
-                OnRetry = args =>
-                {
-                    logger.LogNotOpenYet(log.Schema, args.AttemptNumber + 1, args.Outcome.Exception!);
-                    return default;
-                },
-            })
+            .AddRetryForEver(
+                TimeSpan.FromSeconds(2),
+                (attempt, fault) => logger.LogNotOpenYet(log.Schema, attempt, fault),
+                when: fault => fault is Npgsql.NpgsqlException e && (e.IsTransient || e is not Npgsql.PostgresException))
             .Build();
         await pipeline.ExecuteAsync(async cancellation => await log.CreateSchemaAsync(cancellation), cancellationToken);
     }

@@ -4,7 +4,6 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using PartnerPulse.Contracts;
 using Polly;
-using Polly.Retry;
 using Polly.Timeout;
 
 namespace PartnerPulse.Hosting.Bus;
@@ -38,22 +37,11 @@ internal sealed class Relay : BackgroundService
     {
         (_log, _bus) = (log, bus);
         _pipeline = new ResiliencePipelineBuilder()
-            .AddRetry(new RetryStrategyOptions
+            .AddRetryForEver(TimeSpan.FromSeconds(5), (attempt, fault) =>
             {
-                // Whatever it is, also a cancellation that the bus makes up when its connection goes, unless the host is stopping.
-                ShouldHandle = args => new(args.Outcome.Exception is not null && !args.Context.CancellationToken.IsCancellationRequested),
-                MaxRetryAttempts = int.MaxValue,
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                Delay = TimeSpan.FromMilliseconds(200),
-                MaxDelay = TimeSpan.FromSeconds(5),
-                OnRetry = args =>
-                {
-                    _patience = TimeSpan.FromTicks(Math.Min(_patience.Ticks * 2, s_mostPatience.Ticks));
-                    RelayMetrics.Retries.Add(1, new KeyValuePair<string, object?>("origin", log.Origin));
-                    logger.RelayRetries(log.Origin, args.AttemptNumber + 1, args.Outcome.Exception!);
-                    return default;
-                },
+                _patience = TimeSpan.FromTicks(Math.Min(_patience.Ticks * 2, s_mostPatience.Ticks));
+                RelayMetrics.Retries.Add(1, new KeyValuePair<string, object?>("origin", log.Origin));
+                logger.RelayRetries(log.Origin, attempt, fault);
             })
             .AddTimeout(new TimeoutStrategyOptions { TimeoutGenerator = _ => new(_patience) })
             .Build();

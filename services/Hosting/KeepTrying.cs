@@ -1,0 +1,33 @@
+using Polly;
+using Polly.Retry;
+
+namespace PartnerPulse.Hosting;
+
+/// <summary>How every loop of the system gets over what is away: again and again, ever more slowly, with jitter.</summary>
+public static class KeepTrying
+{
+    private static readonly TimeSpan s_firstDelay = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Retries without end. A cancellation ends it only where the caller's own token asks for it.</summary>
+    /// <param name="builder">The pipeline.</param>
+    /// <param name="maxDelay">Longest pause between two attempts.</param>
+    /// <param name="onRetry">Told the number of the attempt that failed, from 1, and why.</param>
+    /// <param name="when">Faults that pass; all where absent.</param>
+    public static ResiliencePipelineBuilder AddRetryForEver(
+        this ResiliencePipelineBuilder builder, TimeSpan maxDelay, Action<int, Exception> onRetry, Func<Exception, bool>? when = null) =>
+        builder.AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = args => new(
+                args.Outcome.Exception is { } fault && !args.Context.CancellationToken.IsCancellationRequested && when?.Invoke(fault) is not false),
+            MaxRetryAttempts = int.MaxValue,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = s_firstDelay,
+            MaxDelay = maxDelay,
+            OnRetry = args =>
+            {
+                onRetry(args.AttemptNumber + 1, args.Outcome.Exception!);
+                return default;
+            },
+        });
+}
