@@ -108,9 +108,9 @@ public sealed class KillTests(ITestOutputHelper output)
         var log = await system.ReadLogAsync();
         var times = log.GroupBy(e => e.EventId).ToDictionary(g => g.Key, g => g.Count());
         Assert.All(times, t => Assert.Equal(1, t.Value));
-        Assert.Empty(told.Clicks.Where(id => !times.ContainsKey(id)));
-        Assert.Empty(told.Orders.Where(id => !times.ContainsKey(id)));
-        Assert.Empty(told.Adjustments.Where(id => !times.ContainsKey(id)));
+        Assert.Empty(told.Clicks.Except(times.Keys));
+        Assert.Empty(told.Orders.Except(times.Keys));
+        Assert.Empty(told.Adjustments.Except(times.Keys));
         Assert.Equal(told.Orders.Count, log.OfType<ConversionRecorded>().Count());
         Assert.Equal(told.Adjustments.Count, log.OfType<ConversionAdjusted>().Count());
         var clicks = log.OfType<ClickRecorded>().Count(c => c.Signals?.Method != "HEAD");
@@ -150,6 +150,8 @@ public sealed class KillTests(ITestOutputHelper output)
                     }
                 }
 
+                // Shops are not in a hurry: what was killed has to start again on the same cores.
+                await Task.Delay(random.Next(5, 50), CancellationToken.None);
                 var orderId = $"{number}-{order}";
                 var body = new
                 {
