@@ -65,9 +65,8 @@ public sealed class LayoutTests(LogDatabase database) : IClassFixture<LogDatabas
 
         Assert.Equal(
             [
-                "pk_mt_event_progression: PRIMARY KEY (name)",
-                // The name of this one is ours; nothing recognises it by its name.
                 "mt_high_water_skips_pkey: PRIMARY KEY (ending_sequence)",
+                "pk_mt_event_progression: PRIMARY KEY (name)",
                 "pkey_mt_events_seq_id: PRIMARY KEY (seq_id)",
                 "pkey_mt_streams_id: PRIMARY KEY (id)",
             ],
