@@ -100,22 +100,31 @@ internal sealed class Projector : BackgroundService
             position = page.Count < PageSize ? target : page.To;
         }
 
-        // Freshly filled tables have no statistics, and a plan made for an empty table is a bad one.
-        await connection.Sql($"analyze {s}.conversions").RunAsync(cancellationToken);
-        await foreach (var _ in _journeys.AssembleAsync(connection, await _journeys.AllAsync(connection, cancellationToken), target, fresh: true, cancellationToken))
-        {
-        }
-
-        await connection.Sql($"analyze {s}.journeys").RunAsync(cancellationToken);
         foreach (var fact in promoted)
         {
             await ApplyAsync(connection, fact, target, catchUp: false, cancellationToken);
         }
 
-        if (await _generations.ActiveAsync(connection, cancellationToken) is { } active)
+        // Freshly filled tables have no statistics, and a plan made for an empty table is a bad one.
+        await connection.Sql($"analyze {s}.conversions").RunAsync(cancellationToken);
+        var active = await _generations.ActiveAsync(connection, cancellationToken);
+        var rules = active is null ? null : await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
+        var standings = await _generations.StandingsAsync(connection, cancellationToken);
+        await foreach (var journeys in _journeys.AssembleAsync(connection, await _journeys.AllAsync(connection, cancellationToken), target, fresh: true, cancellationToken))
         {
-            await _generations.CatchUpAsync(connection, active with { Target = target }, cancellationToken);
-            await connection.Sql($"update {s}.generations set folded_to = $1 where state = 'active'", P(target)).RunAsync(cancellationToken);
+            if (active is not null)
+            {
+                await _generations.WriteAsync(connection, active.Number, journeys, standings, rules!, fresh: true, cancellationToken);
+            }
+        }
+
+        // Every generation has this many journeys before it now; the active one has folded them.
+        await connection.Sql($"update {s}.generations set total = (select count(*) from {s}.journeys)").RunAsync(cancellationToken);
+        await connection.Sql($"analyze {s}.journeys").RunAsync(cancellationToken);
+        if (active is not null)
+        {
+            await connection.Sql($"update {s}.generations set folded_to = $1, folded_conversion = $2 where state = 'active'", P(target), P(Guid.AllBitsSet))
+                .RunAsync(cancellationToken);
         }
 
         await _log.SaveCheckpointAsync(connection, Checkpoint, target, cancellationToken);
