@@ -117,6 +117,7 @@ internal sealed class EdgeHost : IAsyncDisposable
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/imports/clicks") { Content = new StringContent(lines) };
         request.Content.Headers.ContentType = new(type);
         request.Headers.Authorization = key is null ? null : new("Bearer", key);
+        request.Headers.ExpectContinue = lines.Length > 1024 * 1024; // Else a refusal by length may meet a body under way.
         using var response = await Client.SendAsync(request);
         return (response.StatusCode, JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement);
     }
