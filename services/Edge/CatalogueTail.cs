@@ -24,14 +24,14 @@ internal sealed record CatalogueEvent(long Position, string Type, JsonElement Da
 internal sealed partial class CatalogueJson : JsonSerializerContext;
 
 /// <summary>
-/// Follows the log of Partners: reads after its position, takes in, moves on. The bus wakes it at once when something changed;
-/// where that message is lost the next poll is half a second away.
+/// Follows the log of Partners: reads after its position, takes in, moves on, several times a second. It does not listen to the
+/// bus, so that links change while the broker is away.
 /// </summary>
 internal sealed class CatalogueTail(
     IHttpClientFactory clients, IOptions<EdgeOptions> options, Catalogue catalogue, CatalogueFile file, ILogger<CatalogueTail> logger) : BackgroundService
 {
     private const int PageSize = 5_000;
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
     private readonly AppendSignal _nudged = new();
     private readonly AppendSignal _caughtUp = new();
@@ -61,9 +61,6 @@ internal sealed class CatalogueTail(
     /// <summary>Why the last attempt failed; null where the edge has caught up since its start.</summary>
     public string? Failure => Volatile.Read(ref _failure);
 
-    /// <summary>Reads as soon as it can.</summary>
-    public void Nudge() => _nudged.Set();
-
     /// <summary>Reads at once and waits until all that was published before this call is known, or for <paramref name="patience"/>.</summary>
     public async Task RefreshAsync(TimeSpan patience, CancellationToken cancellationToken)
     {
@@ -77,7 +74,7 @@ internal sealed class CatalogueTail(
         for (var round = 0; round < 2 && !deadline.IsCompleted; round++)
         {
             var next = _caughtUp.Next;
-            Nudge();
+            _nudged.Set();
             await Task.WhenAny(next, deadline);
         }
     }

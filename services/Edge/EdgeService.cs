@@ -49,7 +49,6 @@ public static class EdgeService
         builder.AddRelayToBus(provider => provider.GetRequiredService<Spool>(), Key);
 
         // Each process has a queue of its own that goes with it: all edges are woken, not one of them.
-        builder.AddConsumer<CatalogueChangedConsumer, LinkPublished>(privateQueue: $"edge-catalogue-{Guid.NewGuid():N}");
 
         services.AddSingleton<IStatusSource, EdgeStatus>();
         services.AddHealthChecks().AddCheck<SpoolCheck>("spool").AddCheck<CatalogueCheck>("catalogue");

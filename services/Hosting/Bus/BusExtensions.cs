@@ -44,7 +44,7 @@ public sealed class BusOptions
     }
 }
 
-/// <summary>One queue of the system: which messages it takes. Every service declares all of them before it publishes.</summary>
+/// <summary>One queue of the system: which messages it takes. Whoever publishes the first of them declares it.</summary>
 public sealed record Queue
 {
     internal Queue(string name, Type message, Func<IEntityNameFormatter, string> exchange) => (Name, Message, Exchange) = (name, message, exchange);
@@ -60,8 +60,8 @@ public sealed record Queue
 }
 
 /// <summary>
-/// The queues of PartnerPulse. They are declared by whoever starts first: an event that is published while its consumer was
-/// never up waits there instead of being dropped.
+/// The queues of PartnerPulse. They are declared before the first message is published to them, or by their consumer where that
+/// is up first: an event that is published while its consumer was never up waits there instead of being dropped.
 /// </summary>
 public static class Topology
 {
@@ -114,14 +114,11 @@ public static class BusExtensions
             provider.GetRequiredService<ILogger<Relay>>()));
     }
 
-    /// <summary>
-    /// Adds a consumer. On RabbitMQ it takes from the queue of <see cref="Topology"/> with its message type, or, where
-    /// <paramref name="privateQueue"/> is given, from a queue of its own that goes with the process.
-    /// </summary>
-    public static void AddConsumer<TConsumer, TMessage>(this IHostApplicationBuilder builder, string? privateQueue = null)
+    /// <summary>Adds a consumer. On RabbitMQ it takes from the queue of <see cref="Topology"/> with its message type.</summary>
+    public static void AddConsumer<TConsumer, TMessage>(this IHostApplicationBuilder builder)
         where TConsumer : class, IConsumer<TMessage>
         where TMessage : class =>
-        Consumers(builder).Add(new ConsumerRegistration(typeof(TConsumer), typeof(TMessage), privateQueue));
+        Consumers(builder).Add(new ConsumerRegistration(typeof(TConsumer), typeof(TMessage)));
 
     /// <summary>Connects what was registered. Call it once, after all services of the host.</summary>
     /// <exception cref="OptionsValidationException">The options contradict each other.</exception>
@@ -171,7 +168,11 @@ public static class BusExtensions
             json.TypeInfoResolverChain.Insert(0, ContractsJson.Default);
             return json;
         });
-        rabbit.DeployPublishTopology = true;
+
+        // The client hangs for good where a connection breaks while two declarations wait on one channel, and with it the start of
+        // the bus: MassTransit declares what is alike all at once, so nothing has two of anything. A message has one exchange and
+        // one queue, and a consumer its queue alone; it is the publisher that binds the one to the other.
+        rabbit.Publish<IEvent>(publish => publish.Exclude = true);
         foreach (var queue in Topology.Queues)
         {
             // The queue hangs on the message's own exchange. Bound to an exchange of another name, which only the consumer would
@@ -182,16 +183,11 @@ public static class BusExtensions
 
         foreach (var consumer in consumers)
         {
-            if (consumer.PrivateQueue is { } name)
-            {
-                rabbit.ReceiveEndpoint(new TemporaryEndpointDefinition(name), endpoint => endpoint.ConfigureConsumer(context, consumer.Consumer));
-                continue;
-            }
-
             var queue = Topology.Queues.Single(q => q.Message == consumer.Message).Name;
             rabbit.ReceiveEndpoint(queue, endpoint =>
             {
                 endpoint.SetQuorumQueue();
+                endpoint.ConfigureConsumeTopology = false;
                 endpoint.PrefetchCount = 64;
 
                 // A database that is away is waited for, however long; a message that can never be appended goes to
@@ -218,5 +214,5 @@ public static class BusExtensions
         return (List<ConsumerRegistration>)consumers;
     }
 
-    private sealed record ConsumerRegistration(Type Consumer, Type Message, string? PrivateQueue);
+    private sealed record ConsumerRegistration(Type Consumer, Type Message);
 }

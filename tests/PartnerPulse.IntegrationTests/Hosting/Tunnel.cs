@@ -14,6 +14,7 @@ internal sealed class Tunnel : IAsyncDisposable
     private int _refused;
     private volatile bool _open = true;
     private volatile bool _answers = true;
+    private long _answerBytesLeft = long.MaxValue;
 
     public Tunnel(string server)
     {
@@ -26,11 +27,16 @@ internal sealed class Tunnel : IAsyncDisposable
     /// <summary>The server's address, by way of the tunnel.</summary>
     public string Address { get; }
 
+    public bool IsCut => !_open;
+
     /// <summary>Connections that found the tunnel cut.</summary>
     public int Refused => Volatile.Read(ref _refused);
 
     /// <summary>From now on the server hears everything and its answers are lost.</summary>
     public void LoseAnswers() => _answers = false;
+
+    /// <summary>The tunnel is cut in the middle of an answer, once the server has answered so many bytes.</summary>
+    public void CutAfter(long answerBytes) => Volatile.Write(ref _answerBytesLeft, answerBytes);
 
     public void Cut()
     {
@@ -44,6 +50,7 @@ internal sealed class Tunnel : IAsyncDisposable
     public void Mend()
     {
         _answers = true;
+        Volatile.Write(ref _answerBytesLeft, long.MaxValue);
         _open = true;
     }
 
@@ -69,12 +76,36 @@ internal sealed class Tunnel : IAsyncDisposable
             var server = new Socket(SocketType.Stream, ProtocolType.Tcp);
             await server.ConnectAsync(_server.Host, _server.Port);
             _sockets[client] = _sockets[server] = 0;
-            _ = PumpAsync(client, server, () => true);
-            _ = PumpAsync(server, client, () => _answers);
+            _ = PumpAsync(client, server, length => length);
+            _ = PumpAsync(server, client, PassAnswer);
         }
     }
 
-    private async Task PumpAsync(Socket from, Socket to, Func<bool> passes)
+    /// <summary>How much of an answer passes; cuts the tunnel where that was the last of it.</summary>
+    private int PassAnswer(int length)
+    {
+        if (!_answers)
+        {
+            return 0;
+        }
+
+        var left = Volatile.Read(ref _answerBytesLeft);
+        if (left == long.MaxValue)
+        {
+            return length;
+        }
+
+        left = Interlocked.Add(ref _answerBytesLeft, -length);
+        if (left > 0)
+        {
+            return length;
+        }
+
+        Cut();
+        return 0;
+    }
+
+    private async Task PumpAsync(Socket from, Socket to, Func<int, int> passes)
     {
         var buffer = new byte[16 * 1024];
         try
@@ -82,9 +113,10 @@ internal sealed class Tunnel : IAsyncDisposable
             int read;
             while ((read = await from.ReceiveAsync(buffer)) > 0)
             {
-                for (var sent = 0; passes() && sent < read;)
+                var length = passes(read);
+                for (var sent = 0; sent < length;)
                 {
-                    sent += await to.SendAsync(buffer.AsMemory(sent, read - sent));
+                    sent += await to.SendAsync(buffer.AsMemory(sent, length - sent));
                 }
             }
         }
