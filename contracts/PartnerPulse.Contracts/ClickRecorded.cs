@@ -80,4 +80,7 @@ public sealed record ClickSignals
 
     /// <summary>What the visitor said to being followed, where it is known.</summary>
     public bool? Consent { get; init; }
+
+    /// <summary>More clicks came from the truncated address at that moment than the edge's limit; the limit is the edge's own. True or absent.</summary>
+    public bool? Burst { get; init; }
 }

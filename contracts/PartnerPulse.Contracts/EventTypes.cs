@@ -24,6 +24,7 @@ public static class EventTypes
         Row("partner_reinstated", ContractsJson.Default.PartnerReinstated),
         Row("link_published", ContractsJson.Default.LinkPublished),
         Row("link_retired", ContractsJson.Default.LinkRetired),
+        Row("program_configured", ContractsJson.Default.ProgramConfigured),
         Row("rules_published", ContractsJson.Default.RulesPublished),
         Row("replay_requested", ContractsJson.Default.ReplayRequested),
         Row("replay_completed", ContractsJson.Default.ReplayCompleted),

@@ -20,6 +20,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(PartnerReinstated))]
 [JsonSerializable(typeof(LinkPublished))]
 [JsonSerializable(typeof(LinkRetired))]
+[JsonSerializable(typeof(ProgramConfigured))]
 [JsonSerializable(typeof(RulesPublished))]
 [JsonSerializable(typeof(ReplayRequested))]
 [JsonSerializable(typeof(ReplayCompleted))]

@@ -16,4 +16,15 @@ public sealed record LinkPublished : IEvent
 
     /// <summary>Campaign name that a click gets where its own query has no <c>utm_campaign</c>.</summary>
     public string? Campaign { get; init; }
+
+    /// <summary>
+    /// Further utm parameters that a click gets where its own query lacks them. The name is <see cref="Campaign"/>'s, and absent here.
+    /// </summary>
+    public Campaign? Utm { get; init; }
+
+    /// <summary>From then on the link leads to <see cref="Fallback"/>. It never expires where absent.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    /// <summary>Where an expired or retired link leads: absolute http or https address. The program's fallback where absent.</summary>
+    public string? Fallback { get; init; }
 }

@@ -48,8 +48,6 @@ public static class EdgeService
 
         builder.AddRelayToBus(provider => provider.GetRequiredService<Spool>(), Key);
 
-        // Each process has a queue of its own that goes with it: all edges are woken, not one of them.
-
         services.AddSingleton<IStatusSource, EdgeStatus>();
         services.AddHealthChecks().AddCheck<SpoolCheck>("spool").AddCheck<CatalogueCheck>("catalogue");
     }

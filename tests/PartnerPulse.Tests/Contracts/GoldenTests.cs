@@ -40,6 +40,10 @@ public sealed class GoldenTests
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Via = ClickVia.Import,
         },
+        ["click_recorded.burst"] = new ClickRecorded
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Signals = new ClickSignals { Burst = true }, Via = ClickVia.Landing,
+        },
         ["conversion_recorded"] = new ConversionRecorded
         {
             EventId = s_conversion,
@@ -93,6 +97,29 @@ public sealed class GoldenTests
         ["link_published"] = new LinkPublished
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Slug = "acme-spring", Destination = "https://shop.example/shoes", Campaign = "spring",
+        },
+        ["link_published.expiring"] = new LinkPublished
+        {
+            EventId = s_event,
+            ProgramId = "default",
+            OccurredAt = s_at,
+            PartnerId = "acme",
+            Slug = "acme-spring",
+            Destination = "https://shop.example/shoes",
+            Utm = new Campaign { Source = "partner", Medium = "affiliate" },
+            ExpiresAt = s_at.AddDays(30),
+            Fallback = "https://shop.example/",
+        },
+        ["program_configured"] = new ProgramConfigured
+        {
+            EventId = s_event,
+            ProgramId = "default",
+            OccurredAt = s_at,
+            LinkHosts = ["go.example"],
+            Origins = ["https://shop.example"],
+            DeepLinkHosts = ["blog.shop.example"],
+            PartnerParameters = ["ref", "aff"],
+            Fallback = "https://shop.example/",
         },
         ["link_retired"] = new LinkRetired { EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Slug = "acme-spring" },
         ["rules_published"] = new RulesPublished
