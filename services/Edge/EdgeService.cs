@@ -37,6 +37,7 @@ public static class EdgeService
         services.AddSingleton<SigningKey>();
         services.AddSingleton<VisitorCookie>();
         services.AddSingleton<AddressHash>();
+        services.AddSingleton<RequestFacts>();
         services.AddSingleton<Spool>();
         services.AddSingleton<Catalogue>();
         services.AddSingleton<CatalogueFile>();

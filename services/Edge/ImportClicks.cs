@@ -216,7 +216,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         var occurredAt = checks.Time("occurredAt", asked.OccurredAt);
         var landing = checks.Address("landingUrl", asked.LandingUrl, MaxAddressLength);
         var referrer = checks.Optional("referrer", asked.Referrer, MaxAddressLength);
-        var userAgent = checks.Optional("userAgent", asked.UserAgent, FollowLink.MaxUserAgentLength);
+        var userAgent = checks.Optional("userAgent", asked.UserAgent, RequestFacts.MaxUserAgentLength);
         var campaign = checks.Optional("campaign", asked.Campaign, MaxNameLength);
         var query = Query(landing);
         var facts = QueryText.Read(query);
@@ -250,7 +250,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
             return null;
         }
 
-        var host = FollowLink.ReferrerHost(referrer) ?? (Uri.CheckHostName(referrer) == UriHostNameType.Unknown ? null : referrer);
+        var host = RequestFacts.ReferrerHost(referrer) ?? (Uri.CheckHostName(referrer) == UriHostNameType.Unknown ? null : referrer);
         if (host is null)
         {
             checks.Add("referrer", "is neither an address nor a host name");
