@@ -1,28 +1,37 @@
 using System.Diagnostics;
 using System.Globalization;
+using PartnerPulse.Edge;
 using PartnerPulse.Pulse.Provisioning;
 
 namespace PartnerPulse.Benchmarks;
 
 /// <summary>
 /// Throughput and p99 of the edge's redirect, with the click committed before the answer, over a bare Kestrel 302 on the same
-/// machine. <c>wrk</c> makes the load from its own process; the three servers take turns in every round.
+/// machine, with nginx's <c>return 302</c> beside it. <c>wrk</c> makes the load from its own process; the servers take turns in
+/// every round.
 /// </summary>
 internal static class RedirectBenchmark
 {
-    private const double AimDisk = 0.6;
-    private const double AimProcess = 0.8;
+    private const double AimDisk = 0.7;
+    private const double AimProcess = 0.85;
+    private const double AimP99 = 3;
+    private const double AimBytes = 2_048;
 
     /// <summary>Not counted: after two seconds the runtime still compiles what it found hot.</summary>
     private const int WarmUpSeconds = 8;
 
-    private static readonly string[] s_kinds = ["bare", "Disk", "Process"];
+    private const string Nginx = "nginx";
+    private static readonly string[] s_kinds = [BenchServers.Bare, Nginx, nameof(Durability.Disk), nameof(Durability.Process)];
 
-    private sealed record Load(double RequestsPerSecond, double P99Milliseconds);
+    /// <param name="RequestsPerSecond">Answered.</param>
+    /// <param name="P99Milliseconds">99th percentile of the time from request to answer.</param>
+    /// <param name="BytesPerRequest">Allocated by the server; not known of nginx.</param>
+    private sealed record Load(double RequestsPerSecond, double P99Milliseconds, double BytesPerRequest);
 
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int seconds, int connections, CancellationToken cancellation)
     {
-        var wrk = Shell.Find("wrk") ?? await InstallAsync(cancellation);
+        var wrk = Shell.Find("wrk") ?? await InstallAsync("wrk", cancellation);
+        var nginx = Shell.Find("nginx") ?? await InstallAsync(Nginx, cancellation);
         var folder = Directory.CreateTempSubdirectory("pulse-bench-").FullName;
         var servers = new List<Process>();
         try
@@ -30,54 +39,62 @@ internal static class RedirectBenchmark
             var ports = s_kinds.Select(kind => Ports.Free($"{folder}/{kind}")).ToArray();
             for (var i = 0; i < s_kinds.Length; i++)
             {
-                servers.Add(Start(s_kinds[i], Path.Combine(folder, s_kinds[i]), ports[i]));
+                var own = Path.Combine(folder, s_kinds[i]);
+                servers.Add(s_kinds[i] == Nginx ? StartNginx(nginx, own, ports[i]) : BenchServers.Start(s_kinds[i], own, ports[i]));
             }
 
             await Task.WhenAll(ports.Select(port => UntilUpAsync(port, cancellation)));
             var script = Path.Combine(folder, "load.lua");
-            await File.WriteAllTextAsync(script, Script(seconds), cancellation);
-            foreach (var port in ports)
+            await File.WriteAllTextAsync(script, Script(), cancellation);
+            foreach (var (kind, port) in s_kinds.Zip(ports))
             {
-                await LoadAsync(wrk, script, port, WarmUpSeconds, connections, cancellation);
+                await LoadAsync(wrk, script, kind, port, WarmUpSeconds, connections, cancellation);
             }
 
             var loads = s_kinds.ToDictionary(kind => kind, _ => new List<Load>(), StringComparer.Ordinal);
             for (var round = 0; round < rounds; round++)
             {
-                for (var i = 0; i < s_kinds.Length; i++)
+                foreach (var (kind, port) in s_kinds.Zip(ports))
                 {
-                    loads[s_kinds[i]].Add(await LoadAsync(wrk, script, ports[i], seconds, connections, cancellation));
+                    loads[kind].Add(await LoadAsync(wrk, script, kind, port, seconds, connections, cancellation));
                 }
             }
 
-            return s_kinds.Skip(1).SelectMany(kind => new[]
-            {
-                Measured.Of("redirect", $"edge, Durability {kind}, {connections} connections", "requests/s", loads[kind].Select(l => l.RequestsPerSecond).ToArray(),
-                    "bare Kestrel 302", loads["bare"].Select(l => l.RequestsPerSecond).ToArray(), kind == "Disk" ? AimDisk : AimProcess),
-                Measured.Of("redirect", $"edge, Durability {kind}, p99", "ms", loads[kind].Select(l => l.P99Milliseconds).ToArray(),
-                    "bare Kestrel 302", loads["bare"].Select(l => l.P99Milliseconds).ToArray(), aim: null),
-            }).ToArray();
+            return s_kinds.Where(kind => kind is not (BenchServers.Bare or Nginx)).SelectMany(kind => Compare(kind, loads, connections)).ToArray();
         }
         finally
         {
             foreach (var server in servers)
             {
-                server.Kill();
-                await server.WaitForExitAsync(CancellationToken.None);
-                server.Dispose();
+                await BenchServers.StopAsync(server);
             }
 
             Directory.Delete(folder, recursive: true);
         }
     }
 
-    private static string Script(int seconds) =>
+    private static IEnumerable<Measured> Compare(string kind, Dictionary<string, List<Load>> loads, int connections)
+    {
+        yield return Throughput(BenchServers.Bare, "bare Kestrel 302", kind == nameof(Durability.Disk) ? AimDisk : AimProcess);
+        yield return Throughput(Nginx, "nginx return 302", aim: null);
+        yield return Measured.Of(
+            "redirect", $"edge, Durability {kind}, p99", "ms", All(kind, l => l.P99Milliseconds), "bare Kestrel 302", All(BenchServers.Bare, l => l.P99Milliseconds), AimP99);
+        yield return Measured.Of(
+            "redirect", $"edge, Durability {kind}, allocated a request", "bytes", All(kind, l => l.BytesPerRequest), "2 KiB", [.. loads[kind].Select(_ => AimBytes)], aim: 1);
+
+        Measured Throughput(string against, string name, double? aim) => Measured.Of(
+            "redirect", $"edge, Durability {kind}, {connections} connections", "requests/s", All(kind, l => l.RequestsPerSecond), name, All(against, l => l.RequestsPerSecond), aim);
+
+        double[] All(string of, Func<Load, double> figure) => [.. loads[of].Select(figure)];
+    }
+
+    private static string Script() =>
         $$"""
         -- Every request another link and another campaign; the sums go out as one line.
         local n = 0
         request = function()
           n = n + 1
-          return wrk.format("GET", "/r/link-" .. (n % {{RedirectServers.Links}}) .. "?utm_source=blog&utm_campaign=spring" .. (n % 7))
+          return wrk.format("GET", "/r/link-" .. (n % {{BenchServers.Links}}) .. "?utm_source=blog&utm_campaign=spring" .. (n % 7))
         end
         done = function(summary, latency)
           local e = summary.errors
@@ -86,30 +103,56 @@ internal static class RedirectBenchmark
         end
         """;
 
-    private static async Task<Load> LoadAsync(string wrk, string script, int port, int seconds, int connections, CancellationToken cancellation)
+    private static async Task<Load> LoadAsync(string wrk, string script, string kind, int port, int seconds, int connections, CancellationToken cancellation)
     {
         var start = new ProcessStartInfo(wrk, $"-t2 -c{connections} -d{seconds}s -s {script} http://127.0.0.1:{port}/r/link-0") { RedirectStandardOutput = true, UseShellExecute = false };
         start.Environment["LC_ALL"] = "C";
+        var before = await AllocatedAsync(kind, port, cancellation);
         using var process = Process.Start(start)!;
         var output = await process.StandardOutput.ReadToEndAsync(cancellation);
         await process.WaitForExitAsync(cancellation);
         var line = output.Split('\n').SingleOrDefault(l => l.StartsWith("LOAD ", StringComparison.Ordinal))
             ?? throw new InvalidOperationException($"wrk said nothing of its load: {output}");
         var figures = line.Split(' ')[1..].Select(f => double.Parse(f, CultureInfo.InvariantCulture)).ToArray();
+        var allocated = await AllocatedAsync(kind, port, cancellation) - before;
         return figures[3] == 0
-            ? new Load(figures[0] / (figures[1] / 1e6), figures[2] / 1e3)
+            ? new Load(figures[0] / (figures[1] / 1e6), figures[2] / 1e3, allocated / figures[0])
             : throw new InvalidOperationException($"{figures[3]} requests failed: {output}");
     }
 
-    private static Process Start(string kind, string folder, int port)
+    private static async Task<double> AllocatedAsync(string kind, int port, CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, UseShellExecute = false };
-        foreach (var argument in new[] { typeof(RedirectBenchmark).Assembly.Location, "server", kind, folder, port.ToString(CultureInfo.InvariantCulture) })
+        if (kind == Nginx)
         {
-            start.ArgumentList.Add(argument);
+            return 0;
         }
 
-        return Process.Start(start)!;
+        using var client = new HttpClient();
+        return double.Parse(await client.GetStringAsync(new Uri($"http://127.0.0.1:{port}{BenchServers.AllocatedPath}"), cancellation), CultureInfo.InvariantCulture);
+    }
+
+    private static Process StartNginx(string nginx, string folder, int port)
+    {
+        Directory.CreateDirectory(folder);
+        var file = Path.Combine(folder, "nginx.conf");
+        File.WriteAllText(
+            file,
+            $$"""
+            daemon off;
+            worker_processes {{Environment.ProcessorCount}};
+            pid {{folder}}/nginx.pid;
+            error_log {{folder}}/error.log;
+            events { worker_connections 4096; }
+            http {
+              access_log off;
+              keepalive_requests 1000000000;
+              server {
+                listen 127.0.0.1:{{port}};
+                location / { return 302 https://shop.example/landing?utm_campaign=spring2026; }
+              }
+            }
+            """);
+        return Process.Start(new ProcessStartInfo(nginx, $"-p {folder} -e {folder}/error.log -c {file}") { RedirectStandardOutput = true, UseShellExecute = false })!;
     }
 
     private static async Task UntilUpAsync(int port, CancellationToken cancellation)
@@ -134,8 +177,8 @@ internal static class RedirectBenchmark
         }
     }
 
-    private static async Task<string> InstallAsync(CancellationToken cancellation) =>
-        DistributionPackage.MayInstall && await DistributionPackage.InstallAsync("wrk", Console.Error.WriteLine, cancellation) is null && Shell.Find("wrk") is { } wrk
-            ? wrk
-            : throw new InvalidOperationException("wrk is not on the PATH: install it (Debian: apt-get install wrk).");
+    private static async Task<string> InstallAsync(string name, CancellationToken cancellation) =>
+        DistributionPackage.MayInstall && await DistributionPackage.InstallAsync(name, Console.Error.WriteLine, cancellation) is null && Shell.Find(name) is { } path
+            ? path
+            : throw new InvalidOperationException($"{name} is not on the PATH: install it (Debian: apt-get install {name}).");
 }

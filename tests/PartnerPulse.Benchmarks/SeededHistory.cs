@@ -14,7 +14,9 @@ internal static class SeededHistory
     private const int Partners = 200;
     private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static IEnumerable<NewEvent> Events(int count, int conversionsInThousand)
+    public static IEnumerable<NewEvent> Events(int count, int conversionsInThousand) => Facts(count, conversionsInThousand).Select(IntakeWriter.ToNewEvent);
+
+    public static IEnumerable<IEvent> Facts(int count, int conversionsInThousand)
     {
         var random = new Random(42);
         var visitors = Math.Max(1, count / 4);
@@ -23,7 +25,7 @@ internal static class SeededHistory
             // The square gives few visitors many clicks and most of them few.
             var visitor = Visitor((int)(Math.Pow(random.NextDouble(), 2) * visitors));
             var at = s_start.AddSeconds(random.Next(120 * 86_400));
-            yield return IntakeWriter.ToNewEvent(random.Next(1000) < conversionsInThousand ? Conversion(i, visitor, at) : Click(i, visitor, at, random));
+            yield return random.Next(1000) < conversionsInThousand ? Conversion(i, visitor, at) : Click(i, visitor, at, random);
         }
     }
 
