@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
@@ -10,6 +11,11 @@ namespace PartnerPulse.Edge;
 /// </summary>
 internal sealed class CatalogueFile : IDisposable
 {
+    /// <summary>Of the tables; raised with every change of them.</summary>
+    private const int Shape = 1;
+
+    private static readonly Campaign s_none = new();
+
     private readonly Catalogue _catalogue;
     private readonly SqliteConnection _connection;
     private readonly ILogger<CatalogueFile> _logger;
@@ -36,13 +42,16 @@ internal sealed class CatalogueFile : IDisposable
     {
         using var transaction = _connection.BeginTransaction();
         using var putPartner = Command("insert into partner (program, id, ref) values ($0, $1, $2) on conflict (program, id) do update set ref = excluded.ref", 3);
+        using var putProgram = Command("insert into program (id, settings) values ($0, $1) on conflict (id) do update set settings = excluded.settings", 2);
         using var putLink = Command(
             """
-            insert into link (slug, program, partner, destination, campaign, retired) values ($0, $1, $2, $3, $4, $5)
-            on conflict (slug) do update set program = excluded.program, partner = excluded.partner,
-              destination = excluded.destination, campaign = excluded.campaign, retired = excluded.retired
+            insert into link (slug, program, partner, destination, campaign, source, medium, term, content, expires, fallback, retired)
+            values ($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            on conflict (slug) do update set program = excluded.program, partner = excluded.partner, destination = excluded.destination,
+              campaign = excluded.campaign, source = excluded.source, medium = excluded.medium, term = excluded.term, content = excluded.content,
+              expires = excluded.expires, fallback = excluded.fallback, retired = excluded.retired
             """,
-            6);
+            12);
         using var savePosition = Command("update state set position = $0", 1);
         foreach (var @event in events)
         {
@@ -55,8 +64,15 @@ internal sealed class CatalogueFile : IDisposable
                     _catalogue.Put(partner);
                     break;
                 case Link link:
-                    Run(putLink, link.Slug, link.Partner.Program, link.Partner.Id, link.Destination.Address, link.Campaign, link.Retired);
+                    Run(
+                        putLink, link.Slug, link.Partner.Program, link.Partner.Id, link.Destination.Address,
+                        link.Campaign?.Name, link.Campaign?.Source, link.Campaign?.Medium, link.Campaign?.Term, link.Campaign?.Content,
+                        link.ExpiresAt?.UtcTicks, link.Fallback, link.Retired);
                     _catalogue.Put(link);
+                    break;
+                case ProgramSettings program:
+                    Run(putProgram, program.Id, Encoding.UTF8.GetString(EventTypes.Serialize(@event)));
+                    _catalogue.Put(program);
                     break;
                 default:
                     if (@event is LinkPublished unusable)
@@ -98,15 +114,28 @@ internal sealed class CatalogueFile : IDisposable
         {
             connection.Open();
             using var command = connection.CreateCommand();
+            command.CommandText = "pragma user_version";
+
+            // Another shape holds less than the log of Partners says; it is read again from its beginning.
+            var forget = (long)command.ExecuteScalar()! == Shape
+                ? ""
+                : "drop table if exists partner; drop table if exists program; drop table if exists link; drop table if exists state;";
             command.CommandText =
-                """
+                $"""
                 pragma journal_mode = wal;
                 pragma synchronous = normal;
+                begin;
+                {forget}
                 create table if not exists partner (program text, id text, ref text not null, primary key (program, id)) without rowid;
+                create table if not exists program (id text primary key, settings text not null) without rowid;
                 create table if not exists link (
-                  slug text primary key, program text not null, partner text not null, destination text not null, campaign text, retired integer not null) without rowid;
+                  slug text primary key, program text not null, partner text not null, destination text not null,
+                  campaign text, source text, medium text, term text, content text,
+                  expires integer, fallback text, retired integer not null) without rowid;
                 create table if not exists state (only integer primary key check (only = 1), position integer not null);
                 insert into state (only, position) values (1, 0) on conflict (only) do nothing;
+                pragma user_version = {Shape};
+                commit;
                 """;
             command.ExecuteNonQuery();
             return connection;
@@ -128,7 +157,17 @@ internal sealed class CatalogueFile : IDisposable
             }
         }
 
-        using (var links = Command("select slug, program, partner, destination, campaign, retired from link", 0).ExecuteReader())
+        using (var programs = Command("select settings from program", 0).ExecuteReader())
+        {
+            while (programs.Read())
+            {
+                var settings = Encoding.UTF8.GetBytes(programs.GetString(0));
+                _catalogue.Put(Catalogue.Settings((ProgramConfigured)EventTypes.Deserialize(EventTypes.Of<ProgramConfigured>(), settings)));
+            }
+        }
+
+        using (var links = Command(
+            "select slug, program, partner, destination, campaign, source, medium, term, content, expires, fallback, retired from link", 0).ExecuteReader())
         {
             while (links.Read())
             {
@@ -137,8 +176,10 @@ internal sealed class CatalogueFile : IDisposable
                     links.GetString(0),
                     _catalogue.FindPartner(program, id) ?? new Partner(program, id, ""),
                     Destination.Parse(links.GetString(3))!,
-                    links.IsDBNull(4) ? null : links.GetString(4),
-                    links.GetBoolean(5)));
+                    Campaign(links),
+                    links.IsDBNull(9) ? null : new DateTimeOffset(links.GetInt64(9), TimeSpan.Zero),
+                    Text(links, 10),
+                    links.GetBoolean(11)));
             }
         }
 
@@ -146,6 +187,14 @@ internal sealed class CatalogueFile : IDisposable
         _catalogue.Position = (long)state.ExecuteScalar()!;
         _logger.CatalogueLoaded(_catalogue.LinkCount, _catalogue.PartnerCount, _catalogue.Position);
     }
+
+    private static Campaign? Campaign(SqliteDataReader link)
+    {
+        var campaign = new Campaign { Name = Text(link, 4), Source = Text(link, 5), Medium = Text(link, 6), Term = Text(link, 7), Content = Text(link, 8) };
+        return campaign == s_none ? null : campaign;
+    }
+
+    private static string? Text(SqliteDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
 
     private SqliteCommand Command(string sql, int parameters)
     {

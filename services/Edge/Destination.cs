@@ -37,7 +37,8 @@ internal sealed class Destination
 
     /// <summary>
     /// The address for one click. The visitor's parameters follow the merchant's, in their order and byte for byte; a name that
-    /// the merchant set stays the merchant's. A fragment stays last.
+    /// the merchant set stays the merchant's. An earlier click's id and <see cref="DeepLink.Parameter"/>, which is for us, are left
+    /// out. A fragment stays last.
     /// </summary>
     /// <param name="query">Query of the request without the question mark.</param>
     /// <param name="clickId">Added as <c>pp_click</c>.</param>
@@ -52,7 +53,7 @@ internal sealed class Destination
         {
             var parameter = query[range];
             var name = NameOf(parameter);
-            if (SameName(name, ClickParameter) || (!own.IsEmpty && Holds(own, name)))
+            if (QueryText.SameName(name, ClickParameter) || QueryText.SameName(name, DeepLink.Parameter) || (!own.IsEmpty && Holds(own, name)))
             {
                 continue;
             }
@@ -76,7 +77,7 @@ internal sealed class Destination
         foreach (var range in query.Split('&'))
         {
             var other = NameOf(query[range]);
-            if (!other.IsEmpty && SameName(other, name))
+            if (!other.IsEmpty && QueryText.SameName(other, name))
             {
                 return true;
             }
@@ -90,12 +91,6 @@ internal sealed class Destination
         var equals = parameter.IndexOf('=');
         return equals < 0 ? parameter : parameter[..equals];
     }
-
-    // The landing page sees decoded names: utm%5Fsource would overwrite the merchant's utm_source.
-    private static bool SameName(ReadOnlySpan<char> left, ReadOnlySpan<char> right) =>
-        left.IndexOfAny('%', '+') < 0 && right.IndexOfAny('%', '+') < 0
-            ? left.SequenceEqual(right)
-            : QueryText.Decode(left).Equals(QueryText.Decode(right), StringComparison.Ordinal);
 
     private static bool IsVisibleAscii(string text)
     {

@@ -22,23 +22,52 @@ internal sealed class FollowLink(
     public Task HandleAsync(HttpContext http)
     {
         var slug = http.Request.Path.Value.AsSpan(Prefix.Length).TrimEnd('/');
-        return catalogue.Find(slug) is { } link ? RedirectAsync(http, link) : NotFoundAsync(http.Response);
+        var now = time.GetUtcNow();
+        var host = catalogue.ProgramOfLinkHost(http.Request.Host.Value);
+        var link = catalogue.Find(slug);
+
+        // A program's own host vouches for where its links lead, so another program's slugs do not exist there.
+        if (link is null || (host is not null && host.Id != link.Partner.Program))
+        {
+            Metrics.Unknown.Add(1);
+            return LeadElsewhereAsync(http.Response, host?.Fallback);
+        }
+
+        if (!link.LeadsOn(now))
+        {
+            Metrics.Ended.Add(1);
+            return LeadElsewhereAsync(http.Response, link.Fallback ?? catalogue.FindProgram(link.Partner.Program)?.Fallback);
+        }
+
+        var query = http.Request.QueryString.Value is { Length: > 1 } raw ? raw[1..] : null;
+        var destination = link.Destination;
+        if (QueryText.TryFind(query, DeepLink.Parameter, out var to))
+        {
+            var (page, refusal) = DeepLink.Resolve(destination, catalogue.FindProgram(link.Partner.Program), to);
+            if (page is null)
+            {
+                Metrics.DeepLinksRefused.Add(1);
+                return SayAsync(http.Response, StatusCodes.Status400BadRequest, $"The parameter '{DeepLink.Parameter}' {refusal}.\n");
+            }
+
+            destination = page;
+        }
+
+        return RedirectAsync(http, link, destination, query, now);
     }
 
-    private async Task RedirectAsync(HttpContext http, Link link)
+    private async Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now)
     {
         var request = http.Request;
-        var now = time.GetUtcNow();
         var id = Randomness.CreateVersion7(now);
-        var query = request.QueryString.Value is { Length: > 1 } raw ? raw[1..] : null;
-        var location = link.Destination.For(query, id.ToString());
+        var location = destination.For(query, id.ToString());
         var signals = RequestFacts.Signals(request);
         var visitor = facts.Visitor(http, signals);
 
         // Kept before the answer leaves: a visitor who got a redirect is a click in the log. Where it cannot be kept, the
         // visitor is sent on all the same; the spool has counted the loss.
         var entry = spool.Rent();
-        entry.Add(Click(http, link, id, now, query, visitor, signals));
+        entry.Add(Click(http, link, destination, id, now, query, visitor, signals));
         _ = await spool.AppendAsync(entry);
 
         var response = http.Response;
@@ -47,7 +76,8 @@ internal sealed class FollowLink(
         response.Headers.Location = location;
     }
 
-    private ClickRecorded Click(HttpContext http, Link link, Guid id, DateTimeOffset now, string? query, string? visitor, ClickSignals? signals)
+    private ClickRecorded Click(
+        HttpContext http, Link link, Destination destination, Guid id, DateTimeOffset now, string? query, string? visitor, ClickSignals? signals)
     {
         var said = QueryText.Read(query);
         return new ClickRecorded
@@ -58,8 +88,8 @@ internal sealed class FollowLink(
             PartnerId = link.Partner.Id,
             Link = link.Slug,
             VisitorId = visitor,
-            Destination = link.Destination.Address,
-            Campaign = WithDefault(said.Campaign, link.Campaign),
+            Destination = destination.Address,
+            Campaign = WithDefaults(said.Campaign, link.Campaign),
             SubIds = said.SubIds,
             Query = query,
             ReferrerHost = RequestFacts.ReferrerHost(http.Request.Headers.Referer),
@@ -71,25 +101,39 @@ internal sealed class FollowLink(
         };
     }
 
-    /// <summary>The campaign of the query, with the link's name where it has none.</summary>
-    internal static Campaign? WithDefault(Campaign? campaign, string? name) =>
-        campaign is null
-            ? name is null ? null : new Campaign { Name = name }
-            : campaign.Name is null && name is not null ? campaign with { Name = name } : campaign;
-
-    private Task NotFoundAsync(HttpResponse response)
-    {
-        Metrics.Unknown.Add(1);
-        response.Headers.CacheControl = "no-store";
-        if (_fallback is not null)
+    /// <summary>The campaign of the query, with the link's own values where it has none.</summary>
+    internal static Campaign? WithDefaults(Campaign? said, Campaign? own) =>
+        own is null ? said
+        : said is null ? own
+        : new Campaign
         {
-            response.StatusCode = StatusCodes.Status302Found;
-            response.Headers.Location = _fallback;
-            return Task.CompletedTask;
+            Source = said.Source ?? own.Source,
+            Medium = said.Medium ?? own.Medium,
+            Name = said.Name ?? own.Name,
+            Term = said.Term ?? own.Term,
+            Content = said.Content ?? own.Content,
+        };
+
+    private Task LeadElsewhereAsync(HttpResponse response, string? fallback)
+    {
+        fallback ??= _fallback;
+        if (fallback is null)
+        {
+            return SayAsync(response, StatusCodes.Status404NotFound, "There is no such link.\n");
         }
 
-        response.StatusCode = StatusCodes.Status404NotFound;
+        response.StatusCode = StatusCodes.Status302Found;
+        response.Headers.CacheControl = "no-store";
+        response.Headers.Location = fallback;
+        return Task.CompletedTask;
+    }
+
+    private static Task SayAsync(HttpResponse response, int status, string text)
+    {
+        response.StatusCode = status;
+        response.Headers.CacheControl = "no-store";
+        response.Headers.XContentTypeOptions = "nosniff";
         response.ContentType = "text/plain; charset=utf-8";
-        return response.WriteAsync("There is no such link.\n");
+        return response.WriteAsync(text);
     }
 }

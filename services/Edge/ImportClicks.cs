@@ -192,7 +192,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
 
     private bool Knows(string program, ImportedClick asked) =>
         asked.Partner is not null && catalogue.FindPartner(program, asked.Partner) is not null
-        && (asked.Link is null || catalogue.FindEver(asked.Link) is not null);
+        && (asked.Link is null || catalogue.Find(asked.Link) is not null);
 
     /// <summary>The click that a line stands for. It means something only where <paramref name="checks"/> passed.</summary>
     internal static ClickRecorded Decide(string program, ImportedClick asked, Checks checks, Catalogue catalogue)
@@ -205,7 +205,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         }
 
         var slug = checks.Optional("link", asked.Link, Catalogue.MaxSlugLength)?.ToLowerInvariant();
-        var link = slug is null ? null : catalogue.FindEver(slug);
+        var link = slug is null ? null : catalogue.Find(slug);
         if (slug is not null && partner.Length > 0 && (link is null || link.Partner.Program != program || link.Partner.Id != partner))
         {
             checks.Add("link", $"'{slug}' is not a link of partner '{partner}'");
@@ -232,7 +232,9 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
             Link = slug,
             VisitorId = visitor,
             Destination = landing ?? link?.Destination.Address,
-            Campaign = campaign is null ? FollowLink.WithDefault(facts.Campaign, link?.Campaign) : (facts.Campaign ?? new Campaign()) with { Name = campaign },
+            Campaign = campaign is null
+                ? FollowLink.WithDefaults(facts.Campaign, link?.Campaign)
+                : FollowLink.WithDefaults((facts.Campaign ?? new Campaign()) with { Name = campaign }, link?.Campaign),
             SubIds = facts.SubIds,
             Query = query,
             ReferrerHost = ReferrerHost(checks, referrer),

@@ -53,14 +53,62 @@ internal static class QueryText
     }
 
     /// <summary>
+    /// The first value, decoded and not empty, of the first of <paramref name="names"/> that the query has; null where it has none.
+    /// With a program's <see cref="ProgramSettings.PartnerParameters"/>: what names the partner on a landing page.
+    /// </summary>
+    /// <param name="query">Without the question mark.</param>
+    /// <param name="names">In the order in which they are tried, whatever the order in the query.</param>
+    public static string? FirstOf(ReadOnlySpan<char> query, IReadOnlyList<string> names)
+    {
+        foreach (var name in names)
+        {
+            if (TryFind(query, name, out var value))
+            {
+                return Decode(value);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The first value of a name that is not empty, as it was sent.</summary>
+    public static bool TryFind(ReadOnlySpan<char> query, ReadOnlySpan<char> name, out ReadOnlySpan<char> value)
+    {
+        foreach (var range in query.IsEmpty ? default : query.Split('&'))
+        {
+            var parameter = query[range];
+            var equals = parameter.IndexOf('=');
+            if (equals > 0 && equals + 1 < parameter.Length && SameName(parameter[..equals], name))
+            {
+                value = parameter[(equals + 1)..];
+                return true;
+            }
+        }
+
+        value = default;
+        return false;
+    }
+
+    /// <summary>Whether the landing page takes two names for one: it sees <c>utm%5Fsource</c> as <c>utm_source</c>.</summary>
+    public static bool SameName(ReadOnlySpan<char> left, ReadOnlySpan<char> right) =>
+        left.IndexOfAny('%', '+') < 0 && right.IndexOfAny('%', '+') < 0
+            ? left.SequenceEqual(right)
+            : Decode(left).Equals(Decode(right), StringComparison.Ordinal);
+
+    /// <summary>
     /// The value as the landing page would read it. One whose bytes are no UTF-8, or that holds U+0000, stays as it was sent:
     /// the log's JSON cannot hold it decoded.
     /// </summary>
-    public static string Decode(ReadOnlySpan<char> value)
+    public static string Decode(ReadOnlySpan<char> value) => TryDecode(value, out var text) ? text : value.ToString();
+
+    /// <summary>The same; false for what is no UTF-8 or holds U+0000.</summary>
+    public static bool TryDecode(ReadOnlySpan<char> value, out string text)
     {
+        text = "";
         if (value.IndexOfAny('%', '+') < 0)
         {
-            return value.ToString();
+            text = value.ToString();
+            return true;
         }
 
         // Every escape makes one byte of three characters; any other character makes at most three bytes.
@@ -80,7 +128,7 @@ internal static class QueryText
                     var b = byte.Parse(value.Slice(i + 1, 2), System.Globalization.NumberStyles.AllowHexSpecifier);
                     if (b == 0)
                     {
-                        return value.ToString();
+                        return false;
                     }
 
                     rented[used++] = b;
@@ -99,11 +147,12 @@ internal static class QueryText
                 }
             }
 
-            return s_strict.GetString(rented, 0, used);
+            text = s_strict.GetString(rented, 0, used);
+            return true;
         }
         catch (ArgumentException)
         {
-            return value.ToString();
+            return false;
         }
         finally
         {

@@ -7,6 +7,12 @@ namespace PartnerPulse.IntegrationTests.Edge;
 
 public class FollowLinkTests
 {
+    private static readonly ProgramConfigured s_program = new()
+    {
+        EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = DateTimeOffset.UnixEpoch,
+        LinkHosts = ["go.example"], DeepLinkHosts = ["help.example"], Fallback = "https://shop.example/program",
+    };
+
     private static readonly IEvent[] s_catalogue =
     [
         EdgeHost.Enrolled("acme"),
@@ -74,8 +80,106 @@ public class FollowLinkTests
     public async Task The_query_never_says_where_to_go()
     {
         await using var edge = await EdgeHost.StartAsync(s_catalogue);
-        using var response = await edge.FollowAsync("/r/acme?to=https://evil.example&url=//evil.example");
+        using var response = await edge.FollowAsync("/r/acme?url=//evil.example&redirect=https://evil.example&To=//evil.example");
         Assert.Equal("shop.example", response.Headers.Location!.Host);
+    }
+
+    [Theory]
+    [InlineData("/r/acme?to=https://evil.example", "must lead to the link's own host, or to one that the program allows")]
+    [InlineData("/r/acme?a=1&t%6F=%2F%2Fevil.example", "must begin with one '/' or be an http or https address")]
+    [InlineData("/r/acme?to=/ok%0d%0aSet-Cookie:a", "must not hold control characters or backslashes")]
+    public async Task A_deep_link_that_leads_away_is_refused_with_its_reason_and_is_no_click(string path, string reason)
+    {
+        await using var edge = await EdgeHost.StartAsync(s_catalogue);
+        using var response = await edge.FollowAsync(path);
+        Assert.Equal(
+            (HttpStatusCode.BadRequest, $"The parameter 'to' {reason}.\n", "text/plain"),
+            (response.StatusCode, await response.Content.ReadAsStringAsync(), response.Content.Headers.ContentType!.MediaType));
+        Assert.Null(response.Headers.Location);
+        Assert.Empty(await edge.ClicksAsync());
+    }
+
+    [Fact]
+    public async Task A_deep_link_is_the_clicks_destination_and_the_wish_goes_no_further()
+    {
+        await using var edge = await EdgeHost.StartAsync([.. s_catalogue, s_program]);
+        using var own = await edge.FollowAsync("/r/acme?utm_source=n&to=%2Fshoes%3Fsize%3D9%23top&b=2");
+        using var other = await edge.FollowAsync("/r/acme?to=https://help.example/faq&to=//evil.example&b=2");
+        using var none = await edge.FollowAsync("/r/acme?to=&b=2");
+
+        var clicks = await edge.ClicksAsync();
+        Assert.Equal(
+            ["https://shop.example/shoes?size=9#top", "https://help.example/faq", "https://shop.example/p?a=1#top"], clicks.Select(c => c.Destination));
+        Assert.Equal($"https://shop.example/shoes?size=9&utm_source=n&b=2&pp_click={clicks[0].EventId}#top", own.Headers.Location!.OriginalString);
+        Assert.Equal($"https://help.example/faq?b=2&pp_click={clicks[1].EventId}", other.Headers.Location!.OriginalString);
+        Assert.Equal($"https://shop.example/p?a=1&b=2&pp_click={clicks[2].EventId}#top", none.Headers.Location!.OriginalString);
+        Assert.Equal("utm_source=n&to=%2Fshoes%3Fsize%3D9%23top&b=2", clicks[0].Query);
+    }
+
+    [Theory]
+    [InlineData("over", "https://shop.example/over-own", "https://shop.example/over-own")]
+    [InlineData("over-plain", "https://shop.example/program", "https://shop.example/edge")]
+    [InlineData("gone", "https://shop.example/program", "https://shop.example/edge")]
+    [InlineData("unknown", "https://shop.example/edge", "https://shop.example/edge")]
+    public async Task An_ended_link_leads_to_its_own_fallback_then_the_programs_then_the_edges_then_nowhere(string slug, string configured, string unconfigured)
+    {
+        IEvent[] catalogue =
+        [
+            .. s_catalogue,
+            EdgeHost.Published("acme", "over", "https://shop.example/") with { ExpiresAt = DateTimeOffset.UnixEpoch, Fallback = "https://shop.example/over-own" },
+            EdgeHost.Published("acme", "over-plain", "https://shop.example/") with { ExpiresAt = DateTimeOffset.UnixEpoch },
+        ];
+        var settings = new Dictionary<string, string?> { ["Edge:FallbackUrl"] = "https://shop.example/edge" };
+        await using var both = await EdgeHost.StartAsync([.. catalogue, s_program], settings: settings);
+        await using var edges = await EdgeHost.StartAsync(catalogue, settings: settings);
+        await using var neither = await EdgeHost.StartAsync(catalogue);
+
+        using var first = await both.FollowAsync($"/r/{slug}?to=//evil.example");
+        using var second = await edges.FollowAsync($"/r/{slug}");
+        using var third = await neither.FollowAsync($"/r/{slug}");
+        Assert.Equal((HttpStatusCode.Found, configured), (first.StatusCode, first.Headers.Location!.OriginalString));
+        Assert.Equal((HttpStatusCode.Found, unconfigured), (second.StatusCode, second.Headers.Location!.OriginalString));
+        Assert.Equal(slug == "over" ? HttpStatusCode.Found : HttpStatusCode.NotFound, third.StatusCode);
+        Assert.Empty(await both.ClicksAsync());
+    }
+
+    [Fact]
+    public async Task On_a_programs_own_host_only_its_slugs_lead_on()
+    {
+        await using var edge = await EdgeHost.StartAsync(
+        [
+            .. s_catalogue, s_program,
+            EdgeHost.Enrolled("rival") with { ProgramId = "other" },
+            EdgeHost.Published("rival", "rival", "https://rival.example/") with { ProgramId = "other" },
+        ]);
+        async Task<string> To(string slug, string host)
+        {
+            using var response = await edge.FollowAsync($"/r/{slug}", ("Host", host));
+            return response.Headers.Location!.GetLeftPart(UriPartial.Path);
+        }
+
+        Assert.Equal("https://shop.example/p", await To("acme", "GO.example:8081"));
+        Assert.Equal("https://shop.example/program", await To("rival", "go.example"));
+        Assert.Equal("https://rival.example/", await To("rival", "anything.example"));
+        Assert.Equal("https://shop.example/p", await To("acme", "anything.example"));
+    }
+
+    [Fact]
+    public async Task A_links_own_campaign_fills_what_the_query_does_not_say_and_stays_off_the_destination()
+    {
+        await using var edge = await EdgeHost.StartAsync(
+        [
+            .. s_catalogue,
+            EdgeHost.Published("acme", "blog", "https://shop.example/", campaign: "Spring") with { Utm = new Campaign { Source = "acme", Medium = "blog", Content = "top" } },
+        ]);
+        using var response = await edge.FollowAsync("/r/blog?utm_medium=mail&utm_term=shoes");
+        using var bare = await edge.FollowAsync("/r/blog");
+
+        var clicks = await edge.ClicksAsync();
+        Assert.Equal(new Campaign { Source = "acme", Medium = "mail", Name = "Spring", Term = "shoes", Content = "top" }, clicks[0].Campaign);
+        Assert.Equal(new Campaign { Source = "acme", Medium = "blog", Name = "Spring", Content = "top" }, clicks[1].Campaign);
+        Assert.Equal($"https://shop.example/?utm_medium=mail&utm_term=shoes&pp_click={clicks[0].EventId}", response.Headers.Location!.OriginalString);
+        Assert.Equal($"https://shop.example/?pp_click={clicks[1].EventId}", bare.Headers.Location!.OriginalString);
     }
 
     [Fact]

@@ -6,6 +6,7 @@ namespace PartnerPulse.Tests.Edge;
 
 public sealed class CatalogueTests : IDisposable
 {
+    private static readonly DateTimeOffset s_now = new(2026, 11, 22, 9, 0, 0, TimeSpan.Zero);
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -15,7 +16,7 @@ public sealed class CatalogueTests : IDisposable
     {
         var catalogue = Given(Enrolled("acme"), Published("acme", "spring", "https://shop.example/a", "Spring"));
         var link = catalogue.Find("SpRing")!;
-        Assert.Equal(("spring", "acme", "https://shop.example/a", "Spring"), (link.Slug, link.Partner.Id, link.Destination.Address, link.Campaign));
+        Assert.Equal(("spring", "acme", "https://shop.example/a", "Spring"), (link.Slug, link.Partner.Id, link.Destination.Address, link.Campaign!.Name));
         Assert.Same(catalogue.FindPartner("main", "acme"), link.Partner);
         Assert.Equal("acme", catalogue.FindRef("main", "ACME-REF")!.Id);
         Assert.Null(catalogue.FindPartner("other", "acme"));
@@ -27,8 +28,9 @@ public sealed class CatalogueTests : IDisposable
     public void A_retired_link_leads_nowhere_and_is_remembered()
     {
         var catalogue = Given(Enrolled("acme"), Published("acme", "spring", "https://shop.example/a"), Retired("acme", "spring"), Retired("acme", "never"));
-        Assert.Null(catalogue.Find("spring"));
-        Assert.Equal("acme", catalogue.FindEver("spring")!.Partner.Id);
+        Assert.False(catalogue.Find("spring")!.LeadsOn(s_now));
+        Assert.Equal("acme", catalogue.Find("spring")!.Partner.Id);
+        Assert.Null(catalogue.Find("never"));
         Assert.Equal(0, catalogue.LinkCount);
     }
 
@@ -47,7 +49,86 @@ public sealed class CatalogueTests : IDisposable
             Enrolled("acme"),
             Published("acme", "spring", "https://shop.example/a"),
             new PartnerSuspended { EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = default, PartnerId = "acme" });
-        Assert.NotNull(catalogue.Find("spring"));
+        Assert.True(catalogue.Find("spring")!.LeadsOn(s_now));
+    }
+
+    [Fact]
+    public void A_link_leads_on_until_the_moment_it_expires()
+    {
+        var link = Given(Enrolled("acme"), Published("acme", "spring", "https://shop.example/a") with { ExpiresAt = s_now }).Find("spring")!;
+        Assert.True(link.LeadsOn(s_now.AddTicks(-1)));
+        Assert.False(link.LeadsOn(s_now));
+    }
+
+    [Fact]
+    public void A_program_is_found_by_id_origin_and_link_host()
+    {
+        var catalogue = Given(Configured("main", ["go.example", "links.example"], ["https://shop.example:8443"]));
+        var program = catalogue.FindProgram("main");
+        Assert.Equal(["ref", "via"], program!.PartnerParameters);
+        Assert.Same(program, catalogue.ProgramOfOrigin("https://shop.example:8443"));
+        foreach (var host in (string[])["go.example", "GO.example:8081", "links.example.", "links.example.:443"])
+        {
+            Assert.Same(program, catalogue.ProgramOfLinkHost(host));
+        }
+
+        foreach (var host in (string[])["", "example", "x.go.example", "[::1]:80", ":", new string('x', 10_000)])
+        {
+            Assert.Null(catalogue.ProgramOfLinkHost(host));
+        }
+
+        Assert.Null(catalogue.FindProgram("other"));
+        Assert.Null(catalogue.ProgramOfOrigin("https://shop.example"));
+    }
+
+    [Fact]
+    public void What_a_program_gives_up_another_may_take_in_either_order_of_reading()
+    {
+        var catalogue = Given(
+            Configured("one", ["go.example"], ["https://shop.example"]),
+            Configured("one", [], []),
+            Configured("two", ["go.example"], ["https://shop.example"]),
+            Configured("one", [], []));
+        Assert.Equal("two", catalogue.ProgramOfLinkHost("go.example")!.Id);
+        Assert.Equal("two", catalogue.ProgramOfOrigin("https://shop.example")!.Id);
+        Assert.Null(Given(Configured("two", [], [])).ProgramOfLinkHost("go.example"));
+    }
+
+    [Fact]
+    public void What_links_and_programs_say_is_there_after_a_restart()
+    {
+        var published = Published("acme", "spring", "https://shop.example/a", "Spring") with
+        {
+            Utm = new Campaign { Source = "acme", Medium = "blog", Term = "shoes", Content = "top" }, ExpiresAt = s_now.AddTicks(7), Fallback = "https://shop.example/over",
+        };
+        IEvent[] events = [Enrolled("acme"), published, Published("acme", "plain", "https://shop.example/"), Configured("main", ["go.example"], ["https://shop.example"]) with { Fallback = "https://shop.example/ä" }];
+        var before = Given(events);
+        var after = Given();
+        foreach (var catalogue in (Catalogue[])[before, after])
+        {
+            var link = catalogue.Find("spring")!;
+            Assert.Equal(new Campaign { Source = "acme", Medium = "blog", Name = "Spring", Term = "shoes", Content = "top" }, link.Campaign);
+            Assert.Equal((s_now.AddTicks(7), "https://shop.example/over"), (link.ExpiresAt, link.Fallback));
+            Assert.Null(catalogue.Find("plain")!.Campaign);
+            Assert.Null(catalogue.Find("plain")!.ExpiresAt);
+            Assert.Equal("https://shop.example/%C3%A4", catalogue.ProgramOfLinkHost("go.example")!.Fallback);
+        }
+    }
+
+    [Fact]
+    public void A_catalogue_of_another_shape_is_read_again_from_the_beginning()
+    {
+        Given(Enrolled("acme"), Published("acme", "one", "https://shop.example/1"));
+        using (var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={_folder.File("catalogue.db")};Pooling=False"))
+        {
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "pragma user_version = 0; drop table program; alter table link drop column expires;";
+            command.ExecuteNonQuery();
+        }
+
+        Assert.Equal((0, 0, 0), (Given().Position, Given().PartnerCount, Given().LinkCount));
+        Assert.True(Given(Enrolled("acme"), Published("acme", "one", "https://shop.example/1")).Find("one")!.LeadsOn(s_now));
     }
 
     [Fact]
@@ -55,9 +136,8 @@ public sealed class CatalogueTests : IDisposable
     {
         Given(Enrolled("acme"), Published("acme", "one", "https://shop.example/1"), Published("acme", "two", "https://müller.example/ä", "Two"), Retired("acme", "one"));
         var again = Given();
-        Assert.Null(again.Find("one"));
-        Assert.NotNull(again.FindEver("one"));
-        Assert.Equal(("https://xn--mller-kva.example/%C3%A4", "Two"), (again.Find("two")!.Destination.Address, again.Find("two")!.Campaign));
+        Assert.True(again.Find("one")!.Retired);
+        Assert.Equal(("https://xn--mller-kva.example/%C3%A4", "Two"), (again.Find("two")!.Destination.Address, again.Find("two")!.Campaign!.Name));
         Assert.Equal((1, 1, 4), (again.LinkCount, again.PartnerCount, again.Position));
     }
 
@@ -95,6 +175,9 @@ public sealed class CatalogueTests : IDisposable
 
     private static LinkPublished Published(string partner, string slug, string destination, string? campaign = null) =>
         new() { EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = default, PartnerId = partner, Slug = slug, Destination = destination, Campaign = campaign };
+
+    private static ProgramConfigured Configured(string program, string[] linkHosts, string[] origins) =>
+        new() { EventId = Guid.NewGuid(), ProgramId = program, OccurredAt = default, LinkHosts = linkHosts, Origins = origins };
 
     private static LinkRetired Retired(string partner, string slug) =>
         new() { EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = default, PartnerId = partner, Slug = slug };

@@ -34,6 +34,10 @@ public class DestinationTests
         Assert.Equal("https://shop.example/?a=1&b=2&pp_click=7", Destination.Parse("https://shop.example/")!.For("a=1&pp_click=old&pp%5Fclick=old&b=2", "7"));
 
     [Fact]
+    public void The_wish_for_another_page_is_for_us_and_goes_no_further_but_the_merchants_own_stays() =>
+        Assert.Equal("https://shop.example/?to=ours&a=1&b=2&pp_click=7", Destination.Parse("https://shop.example/?to=ours")!.For("a=1&to=%2Fx&t%6F=y&to&b=2", "7"));
+
+    [Fact]
     public void A_number_sign_in_the_request_does_not_begin_a_fragment() =>
         Assert.Equal("https://shop.example/?a=1%23b&pp_click=7#top", Destination.Parse("https://shop.example/#top")!.For("a=1#b", "7"));
 

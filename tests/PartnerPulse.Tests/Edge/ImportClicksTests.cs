@@ -104,9 +104,9 @@ public class ImportClicksTests
         var (acme, rival) = (new Partner("main", "acme", "acme"), new Partner("main", "rival", "rival"));
         catalogue.Put(acme);
         catalogue.Put(rival);
-        catalogue.Put(new Link("spring", acme, Destination.Parse("https://shop.example/")!, "Spring", Retired: false));
-        catalogue.Put(new Link("old", acme, Destination.Parse("https://shop.example/")!, null, Retired: true));
-        catalogue.Put(new Link("rivals", rival, Destination.Parse("https://shop.example/")!, null, Retired: false));
+        catalogue.Put(new Link("spring", acme, Destination.Parse("https://shop.example/")!, new Campaign { Name = "Spring" }, ExpiresAt: null, Fallback: null, Retired: false));
+        catalogue.Put(new Link("old", acme, Destination.Parse("https://shop.example/")!, Campaign: null, ExpiresAt: null, Fallback: null, Retired: true));
+        catalogue.Put(new Link("rivals", rival, Destination.Parse("https://shop.example/")!, Campaign: null, ExpiresAt: null, Fallback: null, Retired: false));
         return catalogue;
     }
 

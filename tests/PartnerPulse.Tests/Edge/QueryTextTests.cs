@@ -37,4 +37,15 @@ public class QueryTextTests
     [InlineData("a=1&&=2&utm_source")]
     [InlineData("pp_test=0")]
     public void A_query_without_them_says_nothing(string query) => Assert.Equal(default, QueryText.Read(query));
+
+    [Theory]
+    [InlineData("via=b&ref=a", "a")]
+    [InlineData("ref=&via=b", "b")]
+    [InlineData("REF=x&via=b%20c", "b c")]
+    [InlineData("r%65f=a&ref=z", "a")]
+    [InlineData("ref", null)]
+    [InlineData("", null)]
+    [InlineData("refs=1&xref=2&=3", null)]
+    public void Of_the_programs_parameters_the_first_that_says_something_names_the_partner(string query, string? expected) =>
+        Assert.Equal(expected, QueryText.FirstOf(query, ["ref", "via"]));
 }
