@@ -35,6 +35,9 @@ internal sealed class Destination
         return new Destination(IsVisibleAscii(address) ? address : new UriBuilder(uri) { Host = uri.IdnHost }.Uri.AbsoluteUri);
     }
 
+    /// <summary>The destination whose <see cref="Address"/> this is: it was parsed when it was published.</summary>
+    public static Destination OfKnown(string address) => new(address);
+
     /// <summary>
     /// The address for one click. The visitor's parameters follow the merchant's, in their order and byte for byte; a name that
     /// the merchant set stays the merchant's. An earlier click's id and <see cref="DeepLink.Parameter"/>, which is for us, are left

@@ -119,13 +119,7 @@ internal static class BenchServers
 
     private static async Task EdgeAsync(string durability, string folder, int port, CancellationToken cancellation)
     {
-        Directory.CreateDirectory(folder);
-        using (var file = new CatalogueFile(folder, new Catalogue(), NullLogger<CatalogueFile>.Instance))
-        {
-            var catalogue = Catalogue().ToArray();
-            file.Apply(catalogue, catalogue.Length);
-        }
-
+        WriteCatalogue(folder, Links);
         var builder = await BuilderAsync(folder, port, cancellation);
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
@@ -143,7 +137,45 @@ internal static class BenchServers
         await app.RunAsync(cancellation);
     }
 
-    private static IEnumerable<IEvent> Catalogue()
+    /// <summary>A catalogue on disk, where there is none yet.</summary>
+    public static void WriteCatalogue(string folder, int links)
+    {
+        Directory.CreateDirectory(folder);
+        var catalogue = new Catalogue();
+        using var file = new CatalogueFile(folder, catalogue, NullLogger<CatalogueFile>.Instance);
+        if (catalogue.Position == 0)
+        {
+            IEvent[] events = [.. Events(links)];
+            file.Apply(events, events.Length);
+        }
+    }
+
+    /// <summary>Waits until the server redirects that slug.</summary>
+    public static async Task UntilUpAsync(int port, string slug, CancellationToken cancellation)
+    {
+        using var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
+        while (true)
+        {
+            try
+            {
+                using var response = await client.GetAsync(new Uri($"http://127.0.0.1:{port}/r/{slug}"), cancellation);
+                if (response.StatusCode == System.Net.HttpStatusCode.Found)
+                {
+                    return;
+                }
+            }
+            catch (HttpRequestException)
+            {
+                // It does not listen yet.
+            }
+
+            await Task.Delay(100, cancellation);
+        }
+    }
+
+    public static string Slug(int number) => string.Create(CultureInfo.InvariantCulture, $"link-{number}");
+
+    private static IEnumerable<IEvent> Events(int links)
     {
         var at = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
         yield return new PartnerEnrolled
@@ -151,13 +183,13 @@ internal static class BenchServers
             EventId = Ids.Derive("bench", "partner"), ProgramId = "main", OccurredAt = at, PartnerId = "acme", Name = "Acme", Ref = "acme",
             Destination = "https://shop.example/",
         };
-        for (var i = 0; i < Links; i++)
+        for (var i = 0; i < links; i++)
         {
-            var slug = string.Create(CultureInfo.InvariantCulture, $"link-{i}");
+            var slug = Slug(i);
             yield return new LinkPublished
             {
                 EventId = Ids.Derive("bench", slug), ProgramId = "main", OccurredAt = at, PartnerId = "acme", Slug = slug,
-                Destination = "https://shop.example/landing",
+                Destination = $"https://shop.example/landing/{i % 5_000}?campaign=partners",
             };
         }
     }

@@ -3,8 +3,8 @@ using System.Text.Json;
 using PartnerPulse.Benchmarks;
 using Spectre.Console;
 
-var names = new Argument<string[]>("benchmarks") { Description = "redirect, drain, append, rebuild; all where none is named.", Arity = ArgumentArity.ZeroOrMore };
-names.AcceptOnlyFromAmong("redirect", "drain", "append", "rebuild");
+var names = new Argument<string[]>("benchmarks") { Description = "redirect, catalogue, drain, append, rebuild; all where none is named.", Arity = ArgumentArity.ZeroOrMore };
+names.AcceptOnlyFromAmong("redirect", "catalogue", "drain", "append", "rebuild");
 var json = new Option<bool>("--json") { Description = "One JSON document on standard output." };
 var rounds = new Option<int>("--rounds") { Description = "Rounds; each measures every side once. The median counts.", DefaultValueFactory = _ => 3 };
 var seconds = new Option<int>("--seconds") { Description = "Seconds of load a side and round (redirect).", DefaultValueFactory = _ => 5 };
@@ -18,7 +18,7 @@ var root = new RootCommand("Measures PartnerPulse against the plainest thing tha
 root.Subcommands.Add(BenchServers.Command());
 root.SetAction(async (parsed, cancellation) =>
 {
-    var wanted = parsed.GetValue(names) is { Length: > 0 } some ? some : ["redirect", "drain", "append", "rebuild"];
+    var wanted = parsed.GetValue(names) is { Length: > 0 } some ? some : ["redirect", "catalogue", "drain", "append", "rebuild"];
     var results = new List<Measured>();
     foreach (var name in wanted)
     {
@@ -26,6 +26,7 @@ root.SetAction(async (parsed, cancellation) =>
         results.AddRange(name switch
         {
             "redirect" => await RedirectBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(seconds), parsed.GetValue(connections), cancellation),
+            "catalogue" => await CatalogueBenchmark.RunAsync(parsed.GetValue(rounds), cancellation),
             "drain" => await DrainBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 2, cancellation),
             "append" => await AppendBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 5, cancellation),
             "rebuild" => await RebuildBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events), cancellation),

@@ -43,7 +43,7 @@ internal static class RedirectBenchmark
                 servers.Add(s_kinds[i] == Nginx ? StartNginx(nginx, own, ports[i]) : BenchServers.Start(s_kinds[i], own, ports[i]));
             }
 
-            await Task.WhenAll(ports.Select(port => UntilUpAsync(port, cancellation)));
+            await Task.WhenAll(ports.Select(port => BenchServers.UntilUpAsync(port, BenchServers.Slug(0), cancellation)));
             var script = Path.Combine(folder, "load.lua");
             await File.WriteAllTextAsync(script, Script(), cancellation);
             foreach (var (kind, port) in s_kinds.Zip(ports))
@@ -153,28 +153,6 @@ internal static class RedirectBenchmark
             }
             """);
         return Process.Start(new ProcessStartInfo(nginx, $"-p {folder} -e {folder}/error.log -c {file}") { RedirectStandardOutput = true, UseShellExecute = false })!;
-    }
-
-    private static async Task UntilUpAsync(int port, CancellationToken cancellation)
-    {
-        using var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
-        while (true)
-        {
-            try
-            {
-                using var response = await client.GetAsync(new Uri($"http://127.0.0.1:{port}/r/link-0"), cancellation);
-                if (response.StatusCode == System.Net.HttpStatusCode.Found)
-                {
-                    return;
-                }
-            }
-            catch (HttpRequestException)
-            {
-                // It does not listen yet.
-            }
-
-            await Task.Delay(100, cancellation);
-        }
     }
 
     private static async Task<string> InstallAsync(string name, CancellationToken cancellation) =>
