@@ -82,28 +82,7 @@ internal sealed class Candidates
             return StopReason.OutsideWindow;
         }
 
-        if (click.Signals is { } signals)
-        {
-            if (signals.Purpose is { } purpose)
-            {
-                if (purpose.Contains("prefetch", StringComparison.OrdinalIgnoreCase) || purpose.Contains("prerender", StringComparison.OrdinalIgnoreCase))
-                {
-                    return StopReason.Prefetch;
-                }
-
-                if (purpose.Contains("preview", StringComparison.OrdinalIgnoreCase))
-                {
-                    return StopReason.Preview;
-                }
-            }
-
-            if (string.Equals(signals.Method, "HEAD", StringComparison.OrdinalIgnoreCase))
-            {
-                return StopReason.Head;
-            }
-        }
-
-        return null;
+        return rules.Bots.Judge(click)?.Reason;
     }
 
     /// <summary>The rules that look at the partner and its earlier touches; a touch that passes is counted.</summary>

@@ -72,6 +72,9 @@ public sealed record ReceiptRules
     public required string Model { get; init; }
     public required int WindowDays { get; init; }
     public required int RepeatMinutes { get; init; }
+
+    /// <summary>Version of the bot list that judged user agents; <c>include</c> where none did.</summary>
+    public required string Bots { get; init; }
 }
 
 public sealed record ReceiptTouch
@@ -86,6 +89,9 @@ public sealed record ReceiptTouch
 
     /// <summary>Why it does not compete; absent for a candidate.</summary>
     public string? StoppedBy { get; init; }
+
+    /// <summary>What showed that no person clicked, in words; only where that stopped it.</summary>
+    public string? Sign { get; init; }
 
     /// <summary>True where a suspended partner keeps the share unpaid.</summary>
     public bool? Forfeited { get; init; }
@@ -181,11 +187,12 @@ public static class Receipt
                 Model = rules.Model.Kind,
                 WindowDays = rules.WindowDays,
                 RepeatMinutes = rules.RepeatMinutes,
+                Bots = Words.Of(rules.Bots),
             },
             EngineVersion = Engine.Version,
             Generation = generation,
             LogPosition = logPosition,
-            Touches = Touches(decision),
+            Touches = Touches(decision, rules),
             Partners = Partners(journey, decision, rules),
             Adjustments = Adjustments(journey),
         };
@@ -222,7 +229,7 @@ public static class Receipt
         StoppedBy = touch.StoppedBy,
     };
 
-    private static ImmutableArray<ReceiptTouch> Touches(Decision decision)
+    private static ImmutableArray<ReceiptTouch> Touches(Decision decision, Rules rules)
     {
         long total = 0;
         foreach (var verdict in decision.Touches)
@@ -243,6 +250,7 @@ public static class Receipt
                 OccurredAt = click.OccurredAt,
                 Evidence = Words.Of(verdict.Touch.Evidence),
                 StoppedBy = verdict.StoppedBy,
+                Sign = rules.Bots.Judge(click) is { } judged && judged.Reason == verdict.StoppedBy ? judged.Sign : null,
             };
             touches.Add(verdict.StoppedBy is not null ? touch : touch with
             {

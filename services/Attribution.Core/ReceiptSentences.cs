@@ -42,7 +42,7 @@ internal static class ReceiptSentences
         if (ownCandidates.Count == 0)
         {
             var telling = own.MaxBy(t => StopReason.InOrder.IndexOf(t.StoppedBy!))!;
-            return $"You are not credited for {order}: your click of {Time(telling.OccurredAt)} does not count, because {Because(telling.StoppedBy!, receipt)}.";
+            return $"You are not credited for {order}: your click of {Time(telling.OccurredAt)} does not count, because {Because(telling.StoppedBy!, receipt, telling.Sign)}.";
         }
 
         var why = Why(receipt, candidates, ownCandidates);
@@ -84,13 +84,15 @@ internal static class ReceiptSentences
     private static string Nobody(ConversionReceipt receipt) => receipt.Reason switch
     {
         StopReason.NoTouches => "no click belongs to it",
-        StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt),
-        { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt)}",
-        { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt)}",
+        StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt, sign: null),
+        { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt, SignOf(reason, receipt))}",
+        { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt, SignOf(reason, receipt))}",
         null => throw new UnreachableException("A conversion without credit has a reason."),
     };
 
-    private static string Because(string reason, ConversionReceipt receipt) => reason switch
+    private static string? SignOf(string reason, ConversionReceipt receipt) => receipt.Touches.First(t => t.StoppedBy == reason).Sign;
+
+    private static string Because(string reason, ConversionReceipt receipt, string? sign) => reason switch
     {
         StopReason.KindNotCredited => $"the rules do not credit a {receipt.Conversion.Kind}",
         StopReason.EvidenceNotCounted => "the rules do not count the way in which it was found",
@@ -98,13 +100,16 @@ internal static class ReceiptSentences
         StopReason.WrongProgram => "it belongs to another program",
         StopReason.AfterConversion => "it came after the conversion",
         StopReason.OutsideWindow => $"it came more than {receipt.Rules.WindowDays} days before the conversion",
-        StopReason.Prefetch => "a browser fetched the page ahead and nobody had clicked",
-        StopReason.Preview => "it was the preview of a link and nobody had clicked",
+        StopReason.Prefetch => $"a browser fetched the page ahead and nobody had clicked{Shown(sign)}",
+        StopReason.Preview => $"it was the preview of a link and nobody had clicked{Shown(sign)}",
+        StopReason.Bot => $"a program made it and no person, by the bot list {receipt.Rules.Bots}{Shown(sign)}",
         StopReason.Head => "it only asked for headers, which no visitor does",
         StopReason.SuspendedPartner => "the partner was suspended at the time of the conversion",
         StopReason.RepeatClick => $"it came within {receipt.Rules.RepeatMinutes} minutes after another click on the same partner",
         _ => throw new UnreachableException(reason),
     };
+
+    private static string Shown(string? sign) => sign is null ? "" : $" ({sign})";
 
     private static string Order(ConversionReceipt receipt) =>
         $"{receipt.Conversion.Kind} {receipt.Conversion.OrderId} of {receipt.Conversion.Source}";

@@ -18,9 +18,6 @@ public sealed record Rules
     public static ImmutableArray<Evidence> AllEvidence { get; } =
         [Core.Evidence.ClickId, Core.Evidence.VisitorCookie, Core.Evidence.Customer];
 
-    /// <summary>First touch within 60 days, a click again within 30 minutes is no new touch, no commission.</summary>
-    public static Rules Default { get; } = new() { Name = "default" };
-
     public required string Name { get; init; }
 
     public Model Model { get; init; } = new FirstTouch();
@@ -31,6 +28,7 @@ public sealed record Rules
     /// <summary>Minutes after a counted touch in which the same partner's clicks are no new touches; the boundary is inside. 0: every click is a touch.</summary>
     public int RepeatMinutes { get; init; } = DefaultRepeatMinutes;
 
+    /// <summary>Which clicks count though no person may have made them. Nothing is judged by its user agent where no list is named.</summary>
     public Bots Bots { get; init; } = Bots.Include;
 
     public SuspendedPartners Suspended { get; init; } = SuspendedPartners.PassOn;
@@ -47,8 +45,16 @@ public sealed record Rules
     /// <summary>SHA-256 of <see cref="ToCanonicalJson"/>, lower-case hex.</summary>
     public string Hash => Convert.ToHexStringLower(SHA256.HashData(ToCanonicalJson()));
 
-    /// <summary>Reads a rule document, as sent or canonical, and refuses it with all its faults at once.</summary>
-    public static RulesParse Parse(JsonElement document) => new RulesReader().Read(document);
+    /// <summary>
+    /// First touch within 60 days, bots excluded by the newest list, a click again within 30 minutes is no new touch, no commission.
+    /// </summary>
+    public static Rules Default(BotLists lists) => new() { Name = "default", Bots = Bots.Exclude(lists.Newest) };
+
+    /// <summary>
+    /// Reads a rule document, as sent or canonical, and refuses it with all its faults at once. A document that excludes bots and
+    /// names no list gets the newest; its canonical text names it, so what was published never changes meaning.
+    /// </summary>
+    public static RulesParse Parse(JsonElement document, BotLists lists) => new RulesReader(lists).Read(document);
 
     /// <summary>The one text of these rules: every field present, in one order, defaults written out. <see cref="Parse"/> reads it back.</summary>
     public byte[] ToCanonicalJson()
@@ -61,7 +67,7 @@ public sealed record Rules
             WriteModel(json);
             json.WriteNumber("windowDays", WindowDays);
             json.WriteNumber("repeatMinutes", RepeatMinutes);
-            json.WriteString("bots", Words.Of(Bots));
+            WriteBots(json);
             json.WriteString("suspended", Words.Of(Suspended));
             json.WriteStartArray("kinds");
             foreach (var kind in Kinds)
@@ -107,6 +113,27 @@ public sealed record Rules
         json.WriteEndObject();
     }
 
+    private void WriteBots(Utf8JsonWriter json)
+    {
+        if (Bots.List is not { } list)
+        {
+            json.WriteString("bots", Words.Of(Bots));
+            return;
+        }
+
+        json.WriteStartObject("bots");
+        json.WriteString("exclude", list.Version);
+        json.WriteString("sha256", list.Hash);
+        json.WriteStartArray("count");
+        foreach (var machine in Bots.Counted)
+        {
+            json.WriteStringValue(Words.Of(machine));
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
     private static void WriteCommission(Utf8JsonWriter json, CommissionEntry entry)
     {
         json.WriteStartObject();
@@ -143,12 +170,6 @@ public sealed record Rules
 
     /// <summary>Without trailing zeros: 20.00 and 20 are the same rule and must be the same text.</summary>
     private static decimal Plain(decimal number) => number / 1.0000000000000000000000000000m;
-}
-
-/// <summary>Whether clicks of bots count.</summary>
-public enum Bots
-{
-    Include,
 }
 
 /// <summary>What happens to the credit of a partner that was suspended at the time of the conversion.</summary>

@@ -6,7 +6,7 @@ using PartnerPulse.Contracts;
 namespace PartnerPulse.Attribution.Core;
 
 /// <summary>Reads one rule document and collects every fault of it.</summary>
-internal sealed class RulesReader
+internal sealed class RulesReader(BotLists lists)
 {
     private const int MaxNameLength = 200;
     private const int MaxPartnerLength = 64;
@@ -34,7 +34,7 @@ internal sealed class RulesReader
             return new RulesRefused(_faults.ToImmutable());
         }
 
-        var rules = new Rules { Name = string.Empty };
+        var rules = Rules.Default(lists) with { Name = string.Empty };
         var named = false;
         foreach (var (field, value) in Fields(document, string.Empty))
         {
@@ -54,7 +54,7 @@ internal sealed class RulesReader
                     rules = rules with { RepeatMinutes = Whole(field, value, 0, MaxRepeatMinutes) };
                     break;
                 case "bots":
-                    ReadBots(value);
+                    rules = rules with { Bots = ReadBots(value) };
                     break;
                 case "suspended":
                     rules = rules with { Suspended = Choice(field, value, Words.Of, SuspendedPartners.PassOn, SuspendedPartners.Forfeit) };
@@ -218,15 +218,79 @@ internal sealed class RulesReader
         return new TimeDecay(halfLife);
     }
 
-    private void ReadBots(JsonElement value)
+    private Bots ReadBots(JsonElement value)
     {
-        if (value.ValueKind == JsonValueKind.String && value.ValueEquals("exclude"u8))
+        if (value.ValueKind == JsonValueKind.String && value.ValueEquals("include"u8))
         {
-            Refuse("bots", $"'exclude' needs a bot list, which engine version {Engine.Version} does not have yet; only 'include' is possible");
-            return;
+            return Bots.Include;
         }
 
-        Choice("bots", value, Words.Of, Bots.Include);
+        if (value.ValueKind == JsonValueKind.String && value.ValueEquals("exclude"u8))
+        {
+            return Bots.Exclude(lists.Newest);
+        }
+
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            Refuse("bots", $"must be 'include', 'exclude' or an object such as {{\"exclude\":\"{lists.Newest.Version}\"}}");
+            return Bots.Include;
+        }
+
+        BotList? list = null;
+        JsonElement? hash = null;
+        ImmutableArray<Machine> counted = [];
+        var named = false;
+        foreach (var (field, part) in Fields(value, "bots"))
+        {
+            switch (field)
+            {
+                case "exclude":
+                    named = true;
+                    list = List(part);
+                    break;
+                case "sha256":
+                    hash = part;
+                    break;
+                case "count":
+                    counted = part.ValueKind == JsonValueKind.Array && part.GetArrayLength() == 0 ? [] : Choices(
+                        "bots.count", part, Words.Of, [Machine.Prefetch, Machine.Preview, Machine.Bot, Machine.Head], "an empty one counts none of them");
+                    break;
+                default:
+                    Refuse($"bots.{field}", "is not a known field");
+                    break;
+            }
+        }
+
+        if (!named)
+        {
+            Refuse("bots.exclude", $"is missing; it names the bot list, such as '{lists.Newest.Version}'");
+        }
+
+        if (list is null)
+        {
+            return Bots.Include;
+        }
+
+        // A list whose text was changed under its name would change what published rules mean.
+        if (hash is { } content && !(content.ValueKind == JsonValueKind.String && content.ValueEquals(list.Hash)))
+        {
+            Refuse("bots.sha256", $"is {content.GetRawText()}; the bot list '{list.Version}' here has \"{list.Hash}\", so it is not the one that is meant");
+        }
+
+        return Bots.Exclude(list, counted.AsSpan());
+    }
+
+    private BotList? List(JsonElement value)
+    {
+        var version = value.ValueKind == JsonValueKind.String ? value.GetString()! : null;
+        if (version is not null && lists.Find(version) is { } list)
+        {
+            return list;
+        }
+
+        var known = string.Join(", ", lists.All.Select(l => $"'{l.Version}'"));
+        Refuse("bots.exclude", version is null ? $"must be the version of a bot list; there are {known}" : $"'{version}' is no bot list; there are {known}");
+        return null;
     }
 
     private ImmutableArray<CommissionEntry> ReadCommission(JsonElement value)
@@ -463,12 +527,12 @@ internal sealed class RulesReader
     }
 
     /// <summary>A set of words, each at most once. Kept in one order: the order of a set means nothing and must not change a hash.</summary>
-    private ImmutableArray<T> Choices<T>(string path, JsonElement value, Func<T, string> word, ImmutableArray<T> all)
+    private ImmutableArray<T> Choices<T>(string path, JsonElement value, Func<T, string> word, ImmutableArray<T> all, string empty = "leave it out to count all")
         where T : struct, Enum
     {
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
         {
-            Refuse(path, "must be a list of at least one; leave it out to count all");
+            Refuse(path, $"must be a list of at least one; {empty}");
             return all;
         }
 

@@ -21,6 +21,7 @@ public static class StopReason
     public const string OutsideWindow = "outside-window";
     public const string Prefetch = "prefetch";
     public const string Preview = "preview";
+    public const string Bot = "bot";
     public const string Head = "head";
     public const string SuspendedPartner = "suspended-partner";
     public const string RepeatClick = "repeat-click";
@@ -28,8 +29,8 @@ public static class StopReason
     /// <summary>Those of a touch, in the order in which the rules are asked.</summary>
     public static ImmutableArray<string> InOrder { get; } =
     [
-        KindNotCredited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Head,
-        SuspendedPartner, RepeatClick,
+        KindNotCredited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Bot,
+        Head, SuspendedPartner, RepeatClick,
     ];
 
     /// <summary>The touch that came furthest through the rules says best what was missing.</summary>

@@ -6,10 +6,16 @@ namespace PartnerPulse.Attribution.Core;
 /// <summary>The words of rule documents and receipts.</summary>
 internal static class Words
 {
-    public static string Of(Bots bots) => bots switch
+    /// <summary>The version of the list, or <c>include</c> where none judges.</summary>
+    public static string Of(Bots bots) => bots.List?.Version ?? "include";
+
+    public static string Of(Machine machine) => machine switch
     {
-        Bots.Include => "include",
-        _ => throw new UnreachableException(bots.ToString()),
+        Machine.Prefetch => StopReason.Prefetch,
+        Machine.Preview => StopReason.Preview,
+        Machine.Bot => StopReason.Bot,
+        Machine.Head => StopReason.Head,
+        _ => throw new UnreachableException(machine.ToString()),
     };
 
     public static string Of(SuspendedPartners suspended) => suspended switch

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using PartnerPulse.Attribution.Core;
 using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Attribution;
@@ -11,4 +12,15 @@ internal static class AttributionMetrics
     public static readonly Counter<long> Projected = Diagnostics.Meter.CreateCounter<long>("pulse.projector.events", "{event}", "Events folded");
     public static readonly Counter<long> Journeys = Diagnostics.Meter.CreateCounter<long>("pulse.projector.journeys", "{journey}", "Journeys assembled anew");
     public static readonly Counter<long> Credits = Diagnostics.Meter.CreateCounter<long>("pulse.generation.conversions", "{conversion}", "Conversions decided, by all generations");
+
+    /// <summary>Moves where more different user agents come than a list remembers verdicts of.</summary>
+    public static BotLists Watched(BotLists lists)
+    {
+        Diagnostics.Meter.CreateObservableCounter(
+            "pulse.bot_list.forgotten",
+            () => lists.All.Select(list => new Measurement<long>(list.Forgotten, new KeyValuePair<string, object?>("version", list.Version))),
+            "{time}",
+            "Times that a bot list's remembered verdicts were dropped because they were too many");
+        return lists;
+    }
 }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Intake;
 using PartnerPulse.Attribution.Projection;
@@ -7,6 +8,7 @@ using PartnerPulse.Attribution.Receipts;
 using PartnerPulse.Attribution.Replays;
 using PartnerPulse.Attribution.RuleSets;
 using PartnerPulse.Attribution.SetAside;
+using PartnerPulse.Attribution.UserAgents;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
@@ -25,6 +27,10 @@ public static class AttributionService
     {
         builder.AddPostgres();
         builder.AddEventLog(Schema);
+        var folders = BotListFolders.Of(builder.Configuration);
+        builder.Services.AddOptions<AttributionOptions>().BindConfiguration("Attribution").ValidateOnStart();
+        builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
+        builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
         builder.Services.AddHostedService<OpenProjections>();
         builder.AddRelayToBus(Schema, new HashSet<string>(StringComparer.Ordinal) { EventTypes.Of<CreditsRevised>().Name });
 
@@ -40,7 +46,7 @@ public static class AttributionService
         builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
-        builder.Services.AddSingleton(new Generations(Schema));
+        builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));
         builder.Services.AddSingleton<Projector>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Projector>());
         builder.Services.AddHostedService<ReplayWorker>();
@@ -58,6 +64,7 @@ public static class AttributionService
     {
         PublishRules.Map(app);
         ReadRules.Map(app);
+        ReadBotLists.Map(app);
         RequestReplay.Map(app);
         ReadReplay.Map(app);
         DiffReplay.Map(app);

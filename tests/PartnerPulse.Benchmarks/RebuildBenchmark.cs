@@ -1,8 +1,10 @@
 using System.Diagnostics;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.UserAgents;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
@@ -23,7 +25,8 @@ internal static class RebuildBenchmark
         var log = new EventLog(database, "attribution");
         await log.CreateSchemaAsync(cancellation);
         var program = Options.Create(new ProgramOptions());
-        var projections = new OpenProjections(log, program, TimeProvider.System);
+        var lists = BotListFolders.Of(new ConfigurationBuilder().Build()).Lists;
+        var projections = new OpenProjections(log, program, lists, TimeProvider.System);
         await projections.StartAsync(cancellation);
         foreach (var commit in SeededHistory.Events(count, conversionsInThousand: 20).Chunk(20_000))
         {
@@ -36,7 +39,7 @@ internal static class RebuildBenchmark
         }
 
         var projector = new Projector(
-            log, new Generations(log.Schema), program, new ProjectionProgress(TimeProvider.System), NullLogger<Projector>.Instance);
+            log, new Generations(log.Schema, lists), program, new ProjectionProgress(TimeProvider.System), NullLogger<Projector>.Instance);
         var (ours, drain) = (new List<double>(), new List<double>());
         for (var round = -1; round < rounds; round++) // The first warms up.
         {

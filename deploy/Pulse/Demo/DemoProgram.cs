@@ -93,6 +93,11 @@ internal sealed record DemoProgram(
             }
 
             clicks.AddRange(journey);
+            if (journey.Count > 0 && person % 40 == 0)
+            {
+                clicks.Add(Machine(journey[^1], s_machines[person / 40 % s_machines.Length]));
+            }
+
             var bought = journey.Count > 0 ? journey[^1].OccurredAt.AddMinutes(4 + (dice.Fraction() * dice.Fraction() * 3 * 24 * 60)) : at;
             if (!buys || bought >= end)
             {
@@ -104,6 +109,7 @@ internal sealed record DemoProgram(
             if (journey.Select(click => click.Partner).Distinct(StringComparer.Ordinal).Count() >= 3 && order.VisitorId is not null && order.Kind == "sale" && shown is null)
             {
                 shown = order.OrderId;
+                clicks.Add(Machine(journey[1], s_machines[0]));
                 refunds.Add(Refund(order, 30, bought.AddDays(1), end));
             }
             else if (order.Kind == "sale" && dice.Chance(0.08))
@@ -138,6 +144,12 @@ internal sealed record DemoProgram(
             byClick || (journey.Count > 0 && way > 0.9) ? journey[^1].ClickId : null,
             dice.Chance(0.6) ? $"{visitor}@mail.example" : null);
     }
+
+    /// <summary>A program came by the link before the person did; the receipt says why that does not count.</summary>
+    private static DemoClick Machine(DemoClick followed, string agent) => followed with
+    {
+        ClickId = followed.ClickId + "-machine", OccurredAt = followed.OccurredAt.AddMinutes(-35), UserAgent = agent,
+    };
 
     private static DemoRefund Refund(DemoOrder order, int percent, DateTimeOffset at, DateTimeOffset end)
     {
@@ -194,6 +206,14 @@ internal sealed record DemoProgram(
         Partner("deal-otter", "Deal Otter", 1, 9, "codes/outdoor", "sale"),
         Partner("cashback-kit", "Cashback Kit", 1, 7, "stores/outdoor", "sale"),
         Partner("student-saver", "Student Saver", 2, 5, "perks", "sale", "packs"),
+    ];
+
+    /// <summary>A chat's preview, a link checker, a headless browser.</summary>
+    private static readonly string[] s_machines =
+    [
+        "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+        "Mozilla/5.0 (compatible; ExampleLinkChecker/2.1; +https://checker.example/)",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/142.0.0.0 Safari/537.36",
     ];
 
     private static readonly string[] s_agents =

@@ -22,7 +22,7 @@ internal sealed record Generation(
 }
 
 /// <summary>Folds journeys into the credits of a generation.</summary>
-internal sealed class Generations(string schema)
+internal sealed class Generations(string schema, BotLists lists)
 {
     private const int ChunkSize = 2_000;
     private const string Columns =
@@ -67,7 +67,7 @@ internal sealed class Generations(string schema)
         var document = await command.ExecuteScalarAsync(cancellationToken) as string
             ?? throw new InvalidOperationException($"There are no rules of version {version}.");
         using var json = JsonDocument.Parse(document);
-        var rules = Rules.Parse(json.RootElement) switch
+        var rules = Rules.Parse(json.RootElement, lists) switch
         {
             RulesAccepted accepted => accepted.Rules,
             RulesRefused refused => throw new InvalidOperationException(

@@ -14,7 +14,8 @@ namespace PartnerPulse.Attribution.Projection;
 /// rebuilt from the log.
 /// </summary>
 internal sealed class OpenProjections(
-    [FromKeyedServices(AttributionService.Schema)] EventLog log, IOptions<ProgramOptions> program, TimeProvider time) : IHostedService
+    [FromKeyedServices(AttributionService.Schema)] EventLog log, IOptions<ProgramOptions> program, BotLists lists,
+    TimeProvider time) : IHostedService
 {
     /// <summary>Raise it with every change of 001_projections.sql.</summary>
     private const long Shape = 1;
@@ -60,14 +61,15 @@ internal sealed class OpenProjections(
     {
         var (name, now) = (program.Value.Program, time.GetUtcNow());
         var replay = Ids.Derive("first-replay", name);
-        using var document = System.Text.Json.JsonDocument.Parse(Rules.Default.ToCanonicalJson());
+        var rules = Rules.Default(lists);
+        using var document = System.Text.Json.JsonDocument.Parse(rules.ToCanonicalJson());
         yield return new RulesPublished
         {
             EventId = Ids.Derive("first-rules", name),
             ProgramId = name,
             OccurredAt = now,
             Version = 1,
-            Hash = Rules.Default.Hash,
+            Hash = rules.Hash,
             Document = document.RootElement.Clone(),
         };
         yield return new ReplayRequested

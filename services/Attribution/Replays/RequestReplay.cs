@@ -60,6 +60,7 @@ internal static class RequestReplay
         HttpContext http,
         ReplayStream stream,
         PublishRules publish,
+        BotLists lists,
         [FromKeyedServices(AttributionService.Schema)] EventLog log,
         TimeProvider time,
         CancellationToken cancellationToken)
@@ -70,7 +71,7 @@ internal static class RequestReplay
             return Problem.Invalid(fault);
         }
 
-        var (version, faults) = await VersionAsync(request!, log, publish, http.ApiKey().Name, cancellationToken);
+        var (version, faults) = await VersionAsync(request!, log, publish, lists, http.ApiKey().Name, cancellationToken);
         if (faults.Count > 0)
         {
             return Problem.Invalid(faults);
@@ -93,14 +94,14 @@ internal static class RequestReplay
     }
 
     private static async Task<(int Version, IReadOnlyList<FieldFault> Faults)> VersionAsync(
-        Request request, EventLog log, PublishRules publish, string by, CancellationToken cancellationToken)
+        Request request, EventLog log, PublishRules publish, BotLists lists, string by, CancellationToken cancellationToken)
     {
         switch (request)
         {
             case { Rules: not null, RulesVersion: not null }:
                 return (0, [new FieldFault("rulesVersion", "contradicts rules; give one of them")]);
             case { Rules: { } document }:
-                return Rules.Parse(document) switch
+                return Rules.Parse(document, lists) switch
                 {
                     RulesAccepted accepted => ((await publish.PublishAsync(accepted.Rules, by, cancellationToken)).Version, []),
                     RulesRefused refused => (0, PublishRules.Faults(refused, "rules.")),

@@ -80,7 +80,7 @@ internal sealed class PublishRules(
     }
 
     private static async Task<Results<Created<Published>, ProblemHttpResult>> HandleAsync(
-        HttpContext http, PublishRules use, CancellationToken cancellationToken)
+        HttpContext http, PublishRules use, BotLists lists, CancellationToken cancellationToken)
     {
         var (document, fault) = await http.Request.ReadJsonAsync(RulesJson.Default.JsonElement, cancellationToken);
         if (fault is not null)
@@ -88,7 +88,7 @@ internal sealed class PublishRules(
             return Problem.Invalid(fault);
         }
 
-        switch (Rules.Parse(document))
+        switch (Rules.Parse(document, lists))
         {
             case RulesAccepted accepted:
                 var published = await use.PublishAsync(accepted.Rules, http.ApiKey().Name, cancellationToken);

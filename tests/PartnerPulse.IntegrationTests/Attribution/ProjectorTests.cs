@@ -51,7 +51,7 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         Assert.Equal(expected, await system.DescribeAsync(generation: 1));
 
         // A replay under the same rules differs in nothing; one under others is what a fold under them would be.
-        var others = given.Rules with { Name = "others", Model = new Linear(), WindowDays = 90, RepeatMinutes = 0 };
+        var others = given.Rules with { Name = "others", Model = new Linear(), WindowDays = 90, RepeatMinutes = 0, Bots = Bots.Exclude(TestBots.Small, Machine.Head) };
         await system.ReplayAsync(generation: 2, rulesVersion: 1, given.Rules);
         await system.ReplayAsync(generation: 3, rulesVersion: 2, others);
         Assert.Equal(expected, await system.DescribeAsync(generation: 2));
@@ -84,8 +84,8 @@ public sealed class ProjectorTests(ITestOutputHelper output)
             var log = new EventLog(database, schema);
             await log.CreateSchemaAsync(CancellationToken.None);
             var program = Options.Create(new ProgramOptions { Program = "default" });
-            await new OpenProjections(log, program, TimeProvider.System).CreateTablesAsync(CancellationToken.None);
-            var generations = new Generations(schema);
+            await new OpenProjections(log, program, TestBots.Lists, TimeProvider.System).CreateTablesAsync(CancellationToken.None);
+            var generations = new Generations(schema, TestBots.Lists);
             var system = new Projection(log, generations, new Projector(log, generations, program, new ProjectionProgress(TimeProvider.System), NullLogger<Projector>.Instance));
             await system.AppendAsync([Published(1, rules), Requested(1, 1), Promoted(1)]);
             return system;

@@ -15,6 +15,7 @@ using PartnerPulse.IntegrationTests.Servers;
 using PartnerPulse.Pulse.Commands;
 using PartnerPulse.Pulse.Provisioning;
 using PartnerPulse.Pulse.Running;
+using PartnerPulse.Tests.AttributionCore;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd;
@@ -47,11 +48,12 @@ internal sealed class PulseSystem : IAsyncDisposable
         {
             BaseAddress = new Uri(url), Timeout = TimeSpan.FromSeconds(90),
         };
+        Http.DefaultRequestHeaders.TryAddWithoutValidation("User-Agent", TestBots.Browser);
     }
 
     public Mode Mode { get; }
 
-    /// <summary>Without a key; redirects are not followed.</summary>
+    /// <summary>A browser by its user agent, without a key; redirects are not followed.</summary>
     public HttpClient Http { get; }
 
     /// <summary>The attribution log, read where it is kept.</summary>
@@ -194,7 +196,7 @@ internal sealed class PulseSystem : IAsyncDisposable
         await using var reader = await command.ExecuteReaderAsync();
         Assert.True(await reader.ReadAsync());
         using var document = JsonDocument.Parse(reader.GetString(1));
-        return (reader.GetInt32(0), Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement)).Rules);
+        return (reader.GetInt32(0), Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, TestBots.Lists)).Rules);
     }
 
     /// <summary>What the tables say, against one fold of the log in its order under the rules that count.</summary>

@@ -115,7 +115,7 @@ public sealed class CandidateTests
     [Fact]
     public void A_forfeited_share_stays_with_the_suspended_partner_and_is_paid_to_nobody()
     {
-        var rules = Rules.Default with
+        var rules = TestBots.Default with
         {
             Model = new Linear(), Suspended = SuspendedPartners.Forfeit, Commission = [new CommissionEntry { FlatMinor = 10, Currency = "EUR" }],
         };
@@ -155,14 +155,14 @@ public sealed class CandidateTests
     [Fact]
     public void Kinds_that_the_rules_do_not_list_credit_nobody() =>
         Given.Events(An.Click("acme")).When(An.Conversion(100) with { Kind = ConversionKind.Lead })
-            .Under(Rules.Default with { Kinds = [ConversionKind.Sale] })
+            .Under(TestBots.Default with { Kinds = [ConversionKind.Sale] })
             .ThenNobody("kind-not-credited").ThenStopped("kind-not-credited");
 
     [Fact]
     public void Evidence_that_the_rules_do_not_list_does_not_count()
     {
         var click = An.Click("acme");
-        var rules = Rules.Default with { Evidence = [Evidence.ClickId] };
+        var rules = TestBots.Default with { Evidence = [Evidence.ClickId] };
         Given.Events(click).When(An.Conversion(100)).Under(rules).ThenNobody("evidence-not-counted");
         Given.Events(click).When(An.Conversion(100) with { ClickId = click.EventId }).Under(rules).Then(An.Credit("acme", 100));
     }

@@ -53,6 +53,15 @@ internal static class Histories
     private static readonly string[] s_visitors = ["v1", "v2", "v3"];
     private static readonly string[] s_customers = ["c1", "c2"];
 
+    /// <summary>Beside those of a browser: of each kind that the small list knows, and next to it.</summary>
+    private static readonly string?[] s_userAgents =
+    [
+        null, " ", "ExampleBot/1.0 (x)", "CUBOT P20 (Android)", "CUBOT P20", "CUBOT (robot)", "card of a link (x)", "Mozilla (crawl)", "Mozilla (crawler)",
+        "curl/8.5 (x)", "(curl/8.5)", "(x) detail", "(x) details", "Mozilla/5.0",
+    ];
+
+    private static readonly Machine[] s_machines = Enum.GetValues<Machine>();
+
     public static Arbitrary<Case> All { get; } = Arb.From(Cases(), Smaller);
 
     private static Gen<DateTimeOffset> Times() =>
@@ -75,8 +84,10 @@ internal static class Histories
         from test in Rarely(15)
         from signals in Gen.Frequency<ClickSignals?>(
             (20, Gen.Constant<ClickSignals?>(null)),
-            (1, Gen.Elements("prefetch", "prefetch;prerender", "Prerender", "preview", "navigate").Select(p => (ClickSignals?)new ClickSignals { Purpose = p })),
+            (1, Gen.Elements("prefetch", "prefetch;prerender", "Prerender", "preview", "instant", "navigate").Select(p => (ClickSignals?)new ClickSignals { Purpose = p })),
             (1, Gen.Constant<ClickSignals?>(new ClickSignals { Method = "HEAD", Gpc = true })))
+        from via in Gen.Elements(ClickVia.Redirect, ClickVia.Landing, ClickVia.Import)
+        from userAgent in Gen.Frequency((30, Gen.Constant<string?>(TestBots.Browser)), (10, Gen.Elements(s_userAgents)))
         select new ClickRecorded
         {
             EventId = ClickId(number),
@@ -86,7 +97,8 @@ internal static class Histories
             Link = $"link-of-{partner}",
             VisitorId = visitor,
             Campaign = number % 3 == 0 ? new Campaign { Name = $"campaign-of-{partner}" } : null,
-            Via = ClickVia.Redirect,
+            UserAgent = userAgent,
+            Via = via,
             Test = test,
             Signals = signals,
         };
@@ -193,6 +205,7 @@ internal static class Histories
         from suspended in Gen.Elements(SuspendedPartners.PassOn, SuspendedPartners.Forfeit)
         from kinds in Gen.Frequency((5, Gen.Constant(Rules.AllKinds)), (1, Gen.Constant<ImmutableArray<ConversionKind>>([ConversionKind.Lead, ConversionKind.Sale])))
         from evidence in Gen.Frequency((5, Gen.Constant(Rules.AllEvidence)), (1, Gen.Elements(Rules.AllEvidence.AsEnumerable()).Select(e => ImmutableArray.Create(e))))
+        from bots in Gen.Elements(Bots.Include, Bots.Exclude(TestBots.Small), Bots.Exclude(TestBots.Small, Machine.Preview), Bots.Exclude(TestBots.Small, s_machines))
         from count in Gen.Choose(0, 4)
         from commission in Gen.ArrayOf(CommissionEntries(), count)
         select new Rules
@@ -201,6 +214,7 @@ internal static class Histories
             Model = model,
             WindowDays = windowDays,
             RepeatMinutes = repeatMinutes,
+            Bots = bots,
             Suspended = suspended,
             Kinds = kinds,
             Evidence = evidence,

@@ -7,7 +7,7 @@ public sealed class MoneyTests
 {
     private static readonly Given.Before s_twoClicks = Given.Events(An.Click("acme", 2), An.Click("bravo", 1));
 
-    private static Rules Paying(params CommissionEntry[] commission) => Rules.Default with { Model = new Linear(), Commission = [.. commission] };
+    private static Rules Paying(params CommissionEntry[] commission) => TestBots.Default with { Model = new Linear(), Commission = [.. commission] };
 
     private static CommissionEntry Percent(int basisPoints) => new() { PercentBasisPoints = basisPoints };
 

@@ -51,7 +51,7 @@ public sealed class MultiTouchFixtureTests
     /// <summary>Minor units by channel; a channel is a partner, a path a visitor's clicks a day apart.</summary>
     private static Dictionary<string, long> Credited(JsonElement paths, Model model)
     {
-        var rules = Rules.Default with { Model = model, RepeatMinutes = 0 };
+        var rules = TestBots.Default with { Model = model, RepeatMinutes = 0 };
         var credited = new Dictionary<string, long>(StringComparer.Ordinal);
         foreach (var path in paths.EnumerateArray())
         {

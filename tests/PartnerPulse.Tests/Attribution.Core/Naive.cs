@@ -66,7 +66,7 @@ internal static class Naive
         {
             string[] order =
             [
-                "evidence-not-counted", "test", "wrong-program", "after-conversion", "outside-window", "prefetch", "preview", "head",
+                "evidence-not-counted", "test", "wrong-program", "after-conversion", "outside-window", "prefetch", "preview", "bot", "head",
                 "suspended-partner", "repeat-click",
             ];
             var reason = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
@@ -173,18 +173,40 @@ internal static class Naive
     private static string? Stop(ClickRecorded t, Evidence evidence, ConversionRecorded c, List<IEvent> all, Rules rules, List<ClickRecorded> counted)
     {
         var purpose = (t.Signals?.Purpose ?? "").ToLowerInvariant();
+        var agent = t.Via == ClickVia.Import && string.IsNullOrWhiteSpace(t.UserAgent) || rules.Bots.List is null ? "person" : SmallList(t.UserAgent);
+        bool Out(Machine machine) => !rules.Bots.Counted.Contains(machine);
         return !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
             : !rules.Evidence.Contains(evidence) ? "evidence-not-counted"
             : t.Test != c.Test ? "test"
             : t.ProgramId != c.ProgramId ? "wrong-program"
             : t.OccurredAt > c.OccurredAt ? "after-conversion"
             : t.OccurredAt < c.OccurredAt - TimeSpan.FromDays(rules.WindowDays) ? "outside-window"
-            : purpose.Contains("prefetch", StringComparison.Ordinal) || purpose.Contains("prerender", StringComparison.Ordinal) ? "prefetch"
-            : purpose.Contains("preview", StringComparison.Ordinal) ? "preview"
-            : t.Signals?.Method == "HEAD" ? "head"
+            : Out(Machine.Prefetch) && (purpose is "instant" or "prerender" || purpose.Contains("prefetch", StringComparison.Ordinal)) ? "prefetch"
+            : Out(Machine.Preview) && (purpose == "preview" || agent == "preview") ? "preview"
+            : Out(Machine.Bot) && agent == "bot" ? "bot"
+            : Out(Machine.Head) && t.Signals?.Method == "HEAD" ? "head"
             : rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, t.PartnerId, c.OccurredAt, all) ? "suspended-partner"
             : rules.RepeatMinutes > 0 && counted.Exists(k => k.PartnerId == t.PartnerId && t.OccurredAt - k.OccurredAt <= TimeSpan.FromMinutes(rules.RepeatMinutes)) ? "repeat-click"
             : null;
+    }
+
+    /// <summary>What the small list of <see cref="TestBots"/> says.</summary>
+    private static string SmallList(string? userAgent)
+    {
+        if (string.IsNullOrWhiteSpace(userAgent))
+        {
+            return "bot";
+        }
+
+        var text = userAgent.ToLowerInvariant();
+        var rest = text.Replace("cubot", "?????", StringComparison.Ordinal);
+        return rest.Contains("card", StringComparison.Ordinal) ? "preview"
+            : rest.Contains("bot", StringComparison.Ordinal)
+                || System.Text.RegularExpressions.Regex.IsMatch(rest, "(?<![a-z0-9])crawl(?![a-z0-9])", System.Text.RegularExpressions.RegexOptions.None, TimeSpan.FromSeconds(1))
+                || rest.StartsWith("curl/", StringComparison.Ordinal)
+                || rest.EndsWith("tail", StringComparison.Ordinal)
+                || (rest == text && !text.Contains('(', StringComparison.Ordinal)) ? "bot"
+            : "person";
     }
 
     private static bool Suspended(string program, string partner, DateTimeOffset at, List<IEvent> all) => all

@@ -10,7 +10,7 @@ public sealed class RulesTests
     private static RulesParse Parse(string json)
     {
         using var document = JsonDocument.Parse(json);
-        return Rules.Parse(document.RootElement);
+        return Rules.Parse(document.RootElement, TestBots.Lists);
     }
 
     private static Rules Accepted(string json) => Parse(json) switch
@@ -27,15 +27,15 @@ public sealed class RulesTests
     public void A_name_is_enough_and_the_rest_is_the_default()
     {
         var rules = Accepted("""{"name":"default"}""");
-        Assert.Equal(Encoding.UTF8.GetString(Rules.Default.ToCanonicalJson()), Encoding.UTF8.GetString(rules.ToCanonicalJson()));
+        Assert.Equal(Encoding.UTF8.GetString(TestBots.Default.ToCanonicalJson()), Encoding.UTF8.GetString(rules.ToCanonicalJson()));
         Assert.Equal(
-            """{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":"include","suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"commission":[]}""",
+            $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"commission":[]}""",
             Encoding.UTF8.GetString(rules.ToCanonicalJson()));
     }
 
     [Fact]
     public void The_hash_of_the_default_rules_is_pinned() =>
-        Assert.Equal("48e33e292178f8fbf636d04dbdc317a884968f239e17761ede63443eebf9206d", Rules.Default.Hash);
+        Assert.Equal("214d7faebd69c74ca83658100a111e739458ae9bcdd342ef86dcd83d4af448b5", TestBots.Default.Hash);
 
     [Fact]
     public void Everything_that_can_be_said_is_read()
@@ -56,6 +56,41 @@ public sealed class RulesTests
                 new CommissionEntry { FlatMinor = 500, Currency = "JPY" },
             ],
             rules.Commission.AsEnumerable());
+    }
+
+    [Fact]
+    public void Rules_that_exclude_bots_name_the_list_so_that_a_newer_one_changes_nothing_published()
+    {
+        var then = Accepted("""{"name":"x","bots":"exclude"}""").ToCanonicalJson();
+        var later = TestBots.Accepted(
+            new BotListFile("new", "2027-01", "[bots]\nmozilla/4"),
+            new BotListFile("old", "2026-11", File.ReadAllText(TestBots.Newest.File)));
+        using var document = JsonDocument.Parse(then);
+        var now = Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, later)).Rules;
+        Assert.Equal("2026-11", now.Bots.List!.Version);
+        Assert.Equal(then, now.ToCanonicalJson());
+        Assert.Equal("2027-01", Rules.Default(later).Bots.List!.Version);
+    }
+
+    [Fact]
+    public void A_list_that_was_changed_under_its_name_is_not_the_one_that_published_rules_mean()
+    {
+        var published = Rules.Default(TestBots.Accepted(new BotListFile("a", "2026-11", "[bots]\nbot"))).ToCanonicalJson();
+        using var document = JsonDocument.Parse(published);
+        Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, TestBots.Accepted(new BotListFile("a", "2026-11", "[bots]\nBot # the same in other words"))));
+        var fault = Assert.Single(Assert.IsType<RulesRefused>(
+            Rules.Parse(document.RootElement, TestBots.Accepted(new BotListFile("a", "2026-11", "[bots]\nrobot")))).Faults);
+        Assert.Equal("bots.sha256", fault.Field);
+        Assert.Contains("is not the one that is meant", fault.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Kinds_of_machines_can_be_let_count_and_their_order_means_nothing()
+    {
+        var one = Accepted("""{"name":"x","bots":{"exclude":"2026-11","count":["head","preview"]}}""");
+        Assert.Equal([Machine.Preview, Machine.Head], one.Bots.Counted.AsEnumerable());
+        Assert.Equal(one.Hash, Accepted("""{"bots":{"count":["preview","head"],"exclude":"2026-11"},"name":"x"}""").Hash);
+        Assert.Null(Accepted("""{"name":"x","bots":"include"}""").Bots.List);
     }
 
     [Theory]
@@ -79,7 +114,7 @@ public sealed class RulesTests
     [Fact]
     public void All_faults_are_named_at_once() => Refused(
         """
-        {"model":{"kind":"time-decay","halfLifeDays":-1,"first":40},"windowDays":0,"windowDays":5,"repeatMinutes":1.5,"bots":"exclude",
+        {"model":{"kind":"time-decay","halfLifeDays":-1,"first":40},"windowDays":0,"windowDays":5,"repeatMinutes":1.5,"bots":{"exclude":"1999-12","count":["head","tail"],"sha":1},
          "suspended":"maybe","kinds":["sale","sale","gift"],"evidence":[],"colour":"blue","coupon":"fallback",
          "commission":[{"percent":101},{"percent":5.125,"flat":"1.00"},{"flat":"1.005","currency":"EUR"},{"flat":5,"currency":"eur"},{"cap":"1"},7]}
         """,
@@ -88,13 +123,15 @@ public sealed class RulesTests
         "model.first: is no field of the model time-decay, which has halfLifeDays",
         "windowDays: is 0; must be 1 to 3650",
         "repeatMinutes: is 1.5; must be a whole number",
-        "bots: 'exclude' needs a bot list, which engine version 1 does not have yet; only 'include' is possible",
+        "bots.exclude: '1999-12' is no bot list; there are '2020-01-small', '2026-11'",
+        "bots.count[1]: must be one of 'prefetch', 'preview', 'bot', 'head'",
+        "bots.sha: is not a known field",
         "suspended: must be one of 'pass-on', 'forfeit'",
         "kinds[1]: 'sale' is listed twice",
         "kinds[2]: must be one of 'lead', 'signup', 'sale', 'renewal'",
         "evidence: must be a list of at least one; leave it out to count all",
         "colour: is not a known field",
-        "coupon: is not supported by engine version 1 yet",
+        "coupon: is not supported by engine version 2 yet",
         "commission[0].percent: is 101; must be 0 to 100",
         "commission[1]: gives percent and flat; only one of them can be meant",
         "commission[1].percent: is 5.125; at most 2 decimals",
@@ -102,7 +139,7 @@ public sealed class RulesTests
         "commission[2].flat: '1.005' has more decimals than the 2 of EUR",
         "commission[3].currency: 'eur' is not a currency of ISO 4217",
         "commission[3].flat: must be a decimal string such as \"5.00\"",
-        "commission[4].cap: is not supported by engine version 1 yet",
+        "commission[4].cap: is not supported by engine version 2 yet",
         "commission[4]: must give percent or flat",
         "commission[5]: must be an object such as {\"percent\":20}",
         "name: is missing");
@@ -115,7 +152,7 @@ public sealed class RulesTests
     [InlineData("""{"name":"x","model":"linear"}""", """model: must be an object such as {"kind":"linear"}""")]
     [InlineData("""{"name":"x","model":{}}""", "model.kind: is missing")]
     [InlineData("""{"name":"x","model":{"kind":"best"}}""", "model.kind: 'best' is none of first-touch, last-touch, linear, position-based, time-decay")]
-    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 1 yet")]
+    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 2 yet")]
     [InlineData("""{"name":"x","model":{"kind":"linear","first":40}}""", "model.first: is no field of the model linear, which has none")]
     [InlineData("""{"name":"x","model":{"kind":"linear","kind":"linear"}}""", "model.kind: is given twice")]
     [InlineData("""{"name":"x","model":{"kind":"position-based","first":60.5,"last":40}}""", "model: first 60.5 and last 40 together are more than 100")]
@@ -127,7 +164,11 @@ public sealed class RulesTests
     [InlineData("""{"name":"x","commission":{}}""", """commission: must be a list such as [{"percent":20}]""")]
     [InlineData("""{"name":"x","commission":[{"flat":"-1.00","currency":"EUR"}]}""", "commission[0].flat: '-1.00' is negative")]
     [InlineData("""{"name":"x","commission":[{"percent":5,"partner":""}]}""", "commission[0].partner: must be a partner id of 1 to 64 characters")]
-    [InlineData("""{"name":"x","scope":"all-history"}""", "scope: is not supported by engine version 1 yet")]
-    [InlineData("""{"name":"x","selfReferral":"exclude"}""", "selfReferral: is not supported by engine version 1 yet")]
+    [InlineData("""{"name":"x","bots":true}""", """bots: must be 'include', 'exclude' or an object such as {"exclude":"2026-11"}""")]
+    [InlineData("""{"name":"x","bots":{"exclude":7}}""", "bots.exclude: must be the version of a bot list; there are '2020-01-small', '2026-11'")]
+    [InlineData("""{"name":"x","bots":{"count":["head"]}}""", "bots.exclude: is missing; it names the bot list, such as '2026-11'")]
+    [InlineData("""{"name":"x","bots":{"exclude":"2026-11","count":"head"}}""", "bots.count: must be a list of at least one; an empty one counts none of them")]
+    [InlineData("""{"name":"x","scope":"all-history"}""", "scope: is not supported by engine version 2 yet")]
+    [InlineData("""{"name":"x","selfReferral":"exclude"}""", "selfReferral: is not supported by engine version 2 yet")]
     public void One_fault_is_named_with_its_field_and_reason(string json, string fault) => Refused(json, fault);
 }

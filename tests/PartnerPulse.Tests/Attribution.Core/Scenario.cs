@@ -20,6 +20,7 @@ internal static class An
         OccurredAt = Now - TimeSpan.FromTicks((long)(daysBefore * TimeSpan.TicksPerDay)),
         PartnerId = partner,
         VisitorId = visitor,
+        UserAgent = TestBots.Browser,
         Via = ClickVia.Redirect,
     };
 
@@ -93,7 +94,7 @@ internal static class Given
     internal sealed record Before(ImmutableArray<IEvent> Facts)
     {
         public Outcome When(ConversionRecorded conversion, params IEnumerable<ConversionAdjusted> adjustments) =>
-            new([.. Facts, conversion, .. adjustments], conversion.ConversionId, Rules.Default);
+            new([.. Facts, conversion, .. adjustments], conversion.ConversionId, TestBots.Default);
     }
 }
 
@@ -110,7 +111,7 @@ internal sealed record Outcome(ImmutableArray<IEvent> Facts, Guid ConversionId, 
 
     public Outcome Under(Rules rules) => this with { Rules = rules };
 
-    public Outcome Under(Model model, int repeatMinutes = 0) => Under(Rules.Default with { Model = model, RepeatMinutes = repeatMinutes });
+    public Outcome Under(Model model, int repeatMinutes = 0) => Under(TestBots.Default with { Model = model, RepeatMinutes = repeatMinutes });
 
     /// <summary>Exactly these partners have credit, with these amounts.</summary>
     public Outcome Then(params ReadOnlySpan<An.Expected> expected)

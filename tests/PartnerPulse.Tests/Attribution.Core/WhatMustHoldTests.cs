@@ -88,7 +88,7 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
     public void Replaying_under_the_same_rules_gives_a_difference_of_nothing() => Properties.Hold(output, Histories.All, 1_500, given =>
     {
         using var document = JsonDocument.Parse(given.Rules.ToCanonicalJson());
-        var again = Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement)).Rules;
+        var again = Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, TestBots.Lists)).Rules;
         Assert.Equal(given.Rules.Hash, again.Hash);
         var replayed = given with { Rules = again };
         Assert.Equal(

@@ -1,0 +1,85 @@
+using System.Text;
+using Microsoft.Extensions.Options;
+using PartnerPulse.Attribution.Core;
+
+namespace PartnerPulse.Attribution.UserAgents;
+
+/// <summary>Section <c>Attribution</c> of the configuration.</summary>
+public sealed class AttributionOptions
+{
+    /// <summary>
+    /// A folder with bot lists of the operator's own (<c>*.txt</c>), beside those that come with the program. A list is never
+    /// changed where it stands: a newer one is a file more, known to an instance after its restart.
+    /// </summary>
+    public string? BotLists { get; set; }
+}
+
+/// <summary>Reads the bot lists when the service starts. A fault in one stops the start with its file, line and reason.</summary>
+internal sealed class BotListFolders(Lazy<BotListsRead> read) : IValidateOptions<AttributionOptions>
+{
+    private const long MaxBytes = 4 * 1024 * 1024;
+
+    /// <summary>Those that come with the program, beside the binary.</summary>
+    public static string Shipped { get; } = Path.Combine(AppContext.BaseDirectory, "Bots");
+
+    /// <summary>The lists of the folder of the configuration and the shipped ones.</summary>
+    public static BotListFolders Of(IConfiguration configuration) =>
+        new(new Lazy<BotListsRead>(() => Read(Shipped, configuration["Attribution:BotLists"])));
+
+    /// <summary>Everything that can be named by rules.</summary>
+    /// <exception cref="OptionsValidationException">Lists have faults; all of them are told.</exception>
+    public BotLists Lists => read.Value switch
+    {
+        BotListsAccepted accepted => accepted.Lists,
+        BotListsRefused refused => throw new OptionsValidationException(nameof(AttributionOptions), typeof(AttributionOptions), refused.Faults.Select(Told)),
+        var other => throw new System.Diagnostics.UnreachableException(other.ToString()),
+    };
+
+    public ValidateOptionsResult Validate(string? name, AttributionOptions options) => read.Value switch
+    {
+        BotListsAccepted => ValidateOptionsResult.Success,
+        BotListsRefused refused => ValidateOptionsResult.Fail(refused.Faults.Select(Told)),
+        var other => throw new System.Diagnostics.UnreachableException(other.ToString()),
+    };
+
+    internal static BotListsRead Read(string shipped, string? own)
+    {
+        var faults = new List<BotListFault>();
+        var files = new List<BotListFile>();
+        foreach (var folder in new[] { shipped, own }.Where(folder => !string.IsNullOrEmpty(folder)).Select(folder => Path.GetFullPath(folder!)).Distinct(StringComparer.Ordinal))
+        {
+            ReadFolder(folder, files, faults);
+        }
+
+        return (BotLists.Read(files), faults) switch
+        {
+            (var read, []) => read,
+            (BotListsRefused refused, _) => new BotListsRefused([.. faults, .. refused.Faults]),
+            _ => new BotListsRefused([.. faults]),
+        };
+    }
+
+    private static void ReadFolder(string folder, List<BotListFile> files, List<BotListFault> faults)
+    {
+        try
+        {
+            foreach (var path in Directory.EnumerateFiles(folder, "*.txt").Order(StringComparer.Ordinal))
+            {
+                var length = new FileInfo(path).Length;
+                if (length > MaxBytes)
+                {
+                    faults.Add(new BotListFault(path, 0, $"has {length} bytes; at most {MaxBytes}"));
+                    continue;
+                }
+
+                files.Add(new BotListFile(path, Path.GetFileNameWithoutExtension(path), File.ReadAllText(path, Encoding.UTF8)));
+            }
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            faults.Add(new BotListFault(folder, 0, $"cannot be read: {fault.Message}"));
+        }
+    }
+
+    private static string Told(BotListFault fault) => $"Bot list {fault}.";
+}
