@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 
 namespace PartnerPulse.Partners;
@@ -8,6 +9,7 @@ internal static class HostNames
     private const int MaxName = 253;
     private const int MaxLabel = 63;
 
+    private static readonly SearchValues<char> s_notInOrigin = SearchValues.Create("/\\?#@ ");
     private static readonly IdnMapping s_idn = new() { UseStd3AsciiRules = true };
 
     /// <summary>The name in lower case and punycode, or why it is none; the reason completes the sentence that begins with the field.</summary>
@@ -39,7 +41,7 @@ internal static class HostNames
         var scheme = text.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? "https"
             : text.StartsWith("http://", StringComparison.OrdinalIgnoreCase) ? "http"
             : null;
-        if (scheme is null || text.AsSpan(scheme.Length + 3).IndexOfAny("/\\?#@ ") >= 0)
+        if (scheme is null || text.AsSpan(scheme.Length + 3).IndexOfAny(s_notInOrigin) >= 0)
         {
             return (null, $"'{text}' {Form}, and nothing else");
         }
