@@ -57,7 +57,7 @@ public sealed class History
                     standings.Add(@event);
                     break;
 
-                case PartnerEnrolled or LinkPublished or LinkRetired:
+                case PartnerEnrolled or LinkPublished or LinkRetired or ProgramConfigured:
                     break; // A click names its partner itself; whether the link still leads somewhere is no matter of credit.
 
                 case RulesPublished or ReplayRequested or ReplayCompleted or ReplayPromoted or ReplayDiscarded or CreditsRevised:

@@ -44,6 +44,7 @@ public static class AttributionService
         builder.AddConsumer<FactConsumer<PartnerReinstated>, PartnerReinstated>();
         builder.AddConsumer<FactConsumer<LinkPublished>, LinkPublished>();
         builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
+        builder.AddConsumer<FactConsumer<ProgramConfigured>, ProgramConfigured>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));

@@ -22,9 +22,14 @@ internal static class EnrolPartner
 {
     public sealed record Asked(string Id, string Name, string Destination, string Ref);
 
-    public abstract record Outcome;
+    public abstract record Outcome : Decision;
 
-    public sealed record Enrolled(PartnerEnrolled Partner, LinkPublished Link) : Outcome;
+    public sealed record Enrolled(PartnerEnrolled Partner, LinkPublished Link) : Outcome
+    {
+        public override IReadOnlyList<IEvent> Events => [Partner, Link];
+
+        public override IReadOnlyList<Claim> Claims => [new(Claim.Ref, Partner.Ref), .. Names.ClaimsOf(Link.Slug)];
+    }
 
     public sealed record AlreadyEnrolled(Partner Partner) : Outcome;
 
@@ -75,19 +80,11 @@ internal static class EnrolPartner
                 Ref = asked.Ref,
                 Destination = asked.Destination,
             },
-            new LinkPublished
-            {
-                EventId = linkEventId,
-                ProgramId = program,
-                OccurredAt = now,
-                PartnerId = asked.Id,
-                Slug = slug,
-                Destination = asked.Destination,
-            });
+            new LinkTerms(asked.Destination).Publish(slug, asked.Id, program, now, linkEventId));
     }
 
     private static async Task<Results<Created<PartnerBody>, Ok<PartnerBody>, ProblemHttpResult>> HandleAsync(
-        HttpRequest request, PartnerLog log, Links links, TimeProvider time, CancellationToken cancellationToken)
+        HttpRequest request, PartnerLog log, ProgramLog programs, TimeProvider time, CancellationToken cancellationToken)
     {
         var (ask, fault) = await request.ReadJsonAsync(PartnersJson.Default.EnrolPartnerAsk, cancellationToken);
         if (ask is null)
@@ -102,39 +99,24 @@ internal static class EnrolPartner
         }
 
         var slug = Names.SlugOf(asked.Id) ?? Names.WithSuffix(asked.Id, Names.Random(4));
-        for (var attempt = 0; attempt < PartnerLog.MaxTries; attempt++)
-        {
-            var now = time.GetUtcNow();
-            var (partner, version) = await log.LoadAsync(asked.Id, cancellationToken);
-            switch (Decide(partner, asked, slug, log.Program, now, Guid.CreateVersion7(now)))
+        var (partner, decision) = await log.ChangeAsync(
+            asked.Id,
+            before => Decide(before, asked, slug, log.Program, time.GetUtcNow(), Guid.CreateVersion7(time.GetUtcNow())),
+            cancellationToken,
+            otherName: taken =>
             {
-                case Enrolled e:
-                    switch (await log.SaveAsync(asked.Id, version, [e.Partner, e.Link], [new Claim("ref", asked.Ref), new Claim("slug", slug)], cancellationToken))
-                    {
-                        case SaveOutcome.Saved:
-                            var enrolled = Partner.Evolve(Partner.Evolve(partner: null, e.Partner), e.Link);
-                            return TypedResults.Created($"/v1/partners/{asked.Id}", links.Show(enrolled));
-                        case SaveOutcome.Taken { Claim.Kind: "ref" }:
-                            return Problem.Conflict(new FieldFault("ref", $"'{asked.Ref}' is another partner's"));
-                        case SaveOutcome.Taken:
-                            slug = Names.WithSuffix(asked.Id, Names.Random(4));
-                            break;
-                        case SaveOutcome.Stale:
-                            break;
-                        case var other:
-                            throw new UnreachableException(other.ToString());
-                    }
-
-                    break;
-                case AlreadyEnrolled e:
-                    return TypedResults.Ok(links.Show(e.Partner));
-                case EnrolledDifferently e:
-                    return Problem.Conflict(e.Differences);
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return PartnerProblem.TooBusy(asked.Id);
+                slug = Names.WithSuffix(asked.Id, Names.Random(4));
+                return taken.Kind != Claim.Ref;
+            });
+        var links = await programs.LinksAsync(cancellationToken);
+        return decision switch
+        {
+            Enrolled => TypedResults.Created($"/v1/partners/{asked.Id}", links.Show(partner!)),
+            AlreadyEnrolled e => TypedResults.Ok(links.Show(e.Partner)),
+            EnrolledDifferently e => Problem.Conflict(e.Differences),
+            NameTaken => Problem.Conflict(new FieldFault("ref", $"'{asked.Ref}' is another partner's")),
+            TooBusy => PartnerProblem.TooBusy(asked.Id),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

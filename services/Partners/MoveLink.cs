@@ -6,21 +6,18 @@ using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Partners;
 
-/// <summary>Where a live link goes from now on.</summary>
-internal sealed record MoveLinkAsk
-{
-    public string? Destination { get; init; }
-    public string? Campaign { get; init; }
-}
-
-/// <summary><c>PUT /v1/partners/{id}/links/{slug}</c>: moves a live link. The whole link is given; an absent campaign is none.</summary>
+/// <summary>
+/// <c>PUT /v1/partners/{id}/links/{slug}</c>: changes a live link from now on; its old clicks keep the destination that they had. The
+/// whole link is given; an absent campaign is none.
+/// </summary>
 internal static class MoveLink
 {
-    public sealed record Asked(string Destination, string? Campaign);
+    public abstract record Outcome : Decision;
 
-    public abstract record Outcome;
-
-    public sealed record Moved(LinkPublished Link) : Outcome;
+    public sealed record Moved(LinkPublished Link) : Outcome
+    {
+        public override IReadOnlyList<IEvent> Events => [Link];
+    }
 
     public sealed record AlreadyThere(Link Link) : Outcome;
 
@@ -32,17 +29,10 @@ internal static class MoveLink
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPut("/v1/partners/{id}/links/{slug}", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<MoveLinkAsk>()
-            .WithName("MoveLink").WithTags("Partners").WithSummary("Moves a live link to another destination");
+            .TakesJson<LinkTermsAsk>()
+            .WithName("MoveLink").WithTags("Partners").WithSummary("Changes a live link: destination, campaign, utm, expiry, fallback");
 
-    public static Asked? Read(MoveLinkAsk ask, Checks checks)
-    {
-        var destination = checks.RequiredAddress("destination", ask.Destination);
-        var campaign = checks.Optional("campaign", ask.Campaign, Names.MaxCampaign);
-        return checks.Passed ? new Asked(destination, campaign) : null;
-    }
-
-    public static Outcome Decide(Partner? partner, string slug, Asked asked, string program, DateTimeOffset now, Guid eventId)
+    public static Outcome Decide(Partner? partner, string slug, LinkTerms asked, string program, DateTimeOffset now, Guid eventId)
     {
         if (partner is null)
         {
@@ -54,59 +44,36 @@ internal static class MoveLink
             return new NoSuchLink();
         }
 
-        return live.Destination == asked.Destination && live.Campaign == asked.Campaign
-            ? new AlreadyThere(live)
-            : new Moved(new LinkPublished
-            {
-                EventId = eventId,
-                ProgramId = program,
-                OccurredAt = now,
-                PartnerId = partner.Id,
-                Slug = slug,
-                Destination = asked.Destination,
-                Campaign = asked.Campaign,
-            });
+        return live.Terms == asked ? new AlreadyThere(live) : new Moved(asked.Publish(slug, partner.Id, program, now, eventId));
     }
 
     private static async Task<Results<Ok<LinkBody>, ProblemHttpResult>> HandleAsync(
-        string id, string slug, HttpRequest request, PartnerLog log, Links links, TimeProvider time, CancellationToken cancellationToken)
+        string id, string slug, HttpRequest request, PartnerLog log, ProgramLog programs, TimeProvider time, CancellationToken cancellationToken)
     {
-        var (ask, fault) = await request.ReadJsonAsync(PartnersJson.Default.MoveLinkAsk, cancellationToken);
+        var (ask, fault) = await request.ReadJsonAsync(PartnersJson.Default.LinkTermsAsk, cancellationToken);
         if (ask is null)
         {
             return Problem.Invalid(fault!);
         }
 
         var checks = new Checks(time);
-        if (Read(ask, checks) is not { } asked)
+        var asked = LinkTerms.Read(ask, checks);
+        if (!checks.Passed)
         {
             return Problem.Invalid(checks.Faults);
         }
 
-        for (var attempt = 0; attempt < PartnerLog.MaxTries; attempt++)
+        var (_, decision) = await log.ChangeAsync(
+            id, partner => Decide(partner, slug, asked, log.Program, time.GetUtcNow(), Guid.CreateVersion7(time.GetUtcNow())), cancellationToken);
+        var links = await programs.LinksAsync(cancellationToken);
+        return decision switch
         {
-            var now = time.GetUtcNow();
-            var (partner, version) = await log.LoadAsync(id, cancellationToken);
-            switch (Decide(partner, slug, asked, log.Program, now, Guid.CreateVersion7(now)))
-            {
-                case Moved m:
-                    if (await log.SaveAsync(id, version, [m.Link], [], cancellationToken) is SaveOutcome.Saved)
-                    {
-                        return TypedResults.Ok(links.Show(new Link(slug, asked.Destination, asked.Campaign, Retired: false)));
-                    }
-
-                    break;
-                case AlreadyThere a:
-                    return TypedResults.Ok(links.Show(a.Link));
-                case NoSuchPartner:
-                    return PartnerProblem.Unknown(id);
-                case NoSuchLink:
-                    return PartnerProblem.UnknownLink(id, slug);
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return PartnerProblem.TooBusy(id);
+            Moved m => TypedResults.Ok(links.Show(Link.Of(m.Link))),
+            AlreadyThere a => TypedResults.Ok(links.Show(a.Link)),
+            NoSuchPartner => PartnerProblem.Unknown(id),
+            NoSuchLink => PartnerProblem.UnknownLink(id, slug),
+            TooBusy => PartnerProblem.TooBusy(id),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

@@ -23,9 +23,12 @@ internal sealed record Partner
     public bool Suspended => SuspendedAt is not null;
 
     /// <summary>Every link it ever had, in the order of their first publication.</summary>
-    public ImmutableArray<Link> Links { get; init; } = [];
+    public ImmutableList<Link> Links { get; init; } = [];
 
-    public Link? FindLink(string slug) => Links.FirstOrDefault(link => link.Slug == slug);
+    // A partner may have tens of thousands of links, and each change of one folds them all.
+    private ImmutableDictionary<string, int> At { get; init; } = ImmutableDictionary.Create<string, int>(StringComparer.Ordinal);
+
+    public Link? FindLink(string slug) => At.TryGetValue(slug, out var at) ? Links[at] : null;
 
     /// <summary>What is true after the event. The first event of a stream is the enrolment.</summary>
     /// <exception cref="UnreachableException">The event does not belong into a partner's stream at this place.</exception>
@@ -35,35 +38,20 @@ internal sealed record Partner
         {
             Id = e.PartnerId, Name = e.Name, Ref = e.Ref, Destination = e.Destination,
         },
-        (not null, LinkPublished e) => partner with { Links = Put(partner.Links, new Link(e.Slug, e.Destination, e.Campaign, Retired: false)) },
-        (not null, LinkRetired e) => partner with { Links = Put(partner.Links, partner.FindLink(e.Slug)! with { Retired = true }) },
+        (not null, LinkPublished e) => partner.With(Link.Of(e)),
+        (not null, LinkRetired e) => partner.With(partner.FindLink(e.Slug)! with { Retired = true }),
         (not null, PartnerSuspended e) => partner with { SuspendedAt = e.OccurredAt },
         (not null, PartnerReinstated e) => partner with { SuspendedAt = null, ReinstatedAt = e.OccurredAt },
         _ => throw new UnreachableException($"{@event} in the stream of {partner?.Id ?? "nobody"}"),
     };
 
-    private static ImmutableArray<Link> Put(ImmutableArray<Link> links, Link link)
-    {
-        var at = links.FindIndex(l => l.Slug == link.Slug);
-        return at < 0 ? links.Add(link) : links.SetItem(at, link);
-    }
+    private Partner With(Link link) => At.TryGetValue(link.Slug, out var at)
+        ? this with { Links = Links.SetItem(at, link) }
+        : this with { Links = Links.Add(link), At = At.Add(link.Slug, Links.Count) };
 }
 
 /// <summary>A tracking link as it stands.</summary>
-internal sealed record Link(string Slug, string Destination, string? Campaign, bool Retired);
-
-internal static class ImmutableArrayExtensions
+internal sealed record Link(string Slug, LinkTerms Terms, bool Retired)
 {
-    public static int FindIndex<T>(this ImmutableArray<T> items, Func<T, bool> predicate)
-    {
-        for (var i = 0; i < items.Length; i++)
-        {
-            if (predicate(items[i]))
-            {
-                return i;
-            }
-        }
-
-        return -1;
-    }
+    public static Link Of(LinkPublished e) => new(e.Slug, LinkTerms.Of(e), Retired: false);
 }

@@ -11,18 +11,58 @@ namespace PartnerPulse.Partners;
 internal sealed record PartnerBody(string Id, string Name, string Status, string Ref, IReadOnlyList<LinkBody> Links);
 
 /// <summary>A live link as the API shows it.</summary>
+/// <param name="Slug">Its slug.</param>
+/// <param name="Url">Its address on the program's first link host.</param>
+/// <param name="Urls">Its addresses on all of the program's link hosts.</param>
+/// <param name="Destination">Where it leads.</param>
+/// <param name="Campaign">Campaign name of clicks that bring none.</param>
+/// <param name="Utm">The other utm parameters of clicks that do not bring them.</param>
+/// <param name="ExpiresAt">From then on it leads to its fallback.</param>
+/// <param name="Fallback">Where it leads then.</param>
 internal sealed record LinkBody(
     string Slug,
     string Url,
+    IReadOnlyList<string> Urls,
     string Destination,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Campaign);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Campaign,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] UtmBody? Utm,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? ExpiresAt,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Fallback);
 
-/// <summary>Writes links with the address that the public sees.</summary>
-internal sealed class Links(string publicUrl)
+internal sealed record UtmBody(
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Source,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Medium,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Term,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Content);
+
+/// <summary>Writes links with the addresses that the public sees.</summary>
+internal sealed class Links
 {
-    private readonly string _base = publicUrl.TrimEnd('/') + "/r/";
+    private readonly string[] _bases;
 
-    public LinkBody Show(Link link) => new(link.Slug, _base + link.Slug, link.Destination, link.Campaign);
+    /// <param name="publicUrl">Where the edge is seen from outside; used where the program has no link host of its own.</param>
+    /// <param name="linkHosts">The program's link hosts, the preferred one first.</param>
+    public Links(string publicUrl, IReadOnlyList<string> linkHosts)
+    {
+        // A link host that is the public address's own is written as that: it may have a port, and on a laptop it has no TLS.
+        var own = new Uri(publicUrl);
+        var asConfigured = publicUrl.TrimEnd('/');
+        _bases = linkHosts.Count == 0
+            ? [asConfigured + "/r/"]
+            : [.. linkHosts.Select(host => (host == own.IdnHost ? asConfigured : $"https://{host}") + "/r/")];
+    }
+
+    public string Url(string slug) => _bases[0] + slug;
+
+    public LinkBody Show(Link link) => new(
+        link.Slug,
+        Url(link.Slug),
+        [.. _bases.Select(address => address + link.Slug)],
+        link.Terms.Destination,
+        link.Terms.Campaign,
+        link.Terms.Utm is { } utm ? new UtmBody(utm.Source, utm.Medium, utm.Term, utm.Content) : null,
+        link.Terms.ExpiresAt,
+        link.Terms.Fallback);
 
     public PartnerBody Show(Partner partner) => new(
         partner.Id,

@@ -24,20 +24,25 @@ public static class PartnersService
         builder.Services.AddSingleton(provider => new PartnerLog(
             provider.GetRequiredKeyedService<EventStore.EventLog>(Schema),
             provider.GetRequiredService<IOptions<Hosting.ProgramOptions>>().Value.Program));
-        builder.Services.AddSingleton(provider => new Links(provider.GetRequiredService<IOptions<LinkOptions>>().Value.PublicUrl));
+        builder.Services.AddSingleton(provider => new ProgramLog(
+            provider.GetRequiredService<PartnerLog>(), provider.GetRequiredService<IOptions<LinkOptions>>().Value.PublicUrl));
+        builder.Services.AddSingleton<PublishLinks>();
         builder.Services.AddHostedService<OpenClaims>();
     }
 
-    /// <summary>The endpoints under <c>/v1/partners</c> and <c>/v1/catalogue</c>.</summary>
+    /// <summary>The endpoints under <c>/v1/partners</c>, <c>/v1/program</c> and <c>/v1/catalogue</c>.</summary>
     public static void MapPartners(this IEndpointRouteBuilder routes)
     {
         EnrolPartner.Map(routes);
         ReadPartners.Map(routes);
         PublishLink.Map(routes);
+        PublishLinks.Map(routes);
         MoveLink.Map(routes);
         RetireLink.Map(routes);
+        LinkCode.Map(routes);
         SuspendPartner.Map(routes);
         ReinstatePartner.Map(routes);
+        ConfigureProgram.Map(routes);
         ReadCatalogue.Map(routes);
     }
 }

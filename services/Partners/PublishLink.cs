@@ -7,12 +7,10 @@ using PartnerPulse.Hosting.Problems;
 namespace PartnerPulse.Partners;
 
 /// <summary>A link to publish.</summary>
-internal sealed record PublishLinkAsk
+internal sealed record PublishLinkAsk : LinkTermsAsk
 {
     /// <summary>A short readable one is made where absent.</summary>
     public string? Slug { get; init; }
-    public string? Destination { get; init; }
-    public string? Campaign { get; init; }
 }
 
 /// <summary><c>POST /v1/partners/{id}/links</c>: publishes a link, new or retired before.</summary>
@@ -20,11 +18,16 @@ internal static class PublishLink
 {
     private const int RandomSlugLength = 7;
 
-    public sealed record Asked(string? Slug, string Destination, string? Campaign);
+    public sealed record Asked(string? Slug, LinkTerms Terms);
 
-    public abstract record Outcome;
+    public abstract record Outcome : Decision;
 
-    public sealed record Published(LinkPublished Link) : Outcome;
+    public sealed record Published(LinkPublished Link) : Outcome
+    {
+        public override IReadOnlyList<IEvent> Events => [Link];
+
+        public override IReadOnlyList<Claim> Claims => Names.ClaimsOf(Link.Slug);
+    }
 
     public sealed record AlreadyPublished(Link Link) : Outcome;
 
@@ -41,12 +44,11 @@ internal static class PublishLink
     public static Asked? Read(PublishLinkAsk ask, Checks checks)
     {
         var slug = string.IsNullOrEmpty(ask.Slug) ? null : Names.Slug(checks, "slug", ask.Slug);
-        var destination = checks.RequiredAddress("destination", ask.Destination);
-        var campaign = checks.Optional("campaign", ask.Campaign, Names.MaxCampaign);
-        return checks.Passed ? new Asked(slug, destination, campaign) : null;
+        var terms = LinkTerms.Read(ask, checks);
+        return checks.Passed ? new Asked(slug, terms) : null;
     }
 
-    public static Outcome Decide(Partner? partner, Asked asked, string slug, string program, DateTimeOffset now, Guid eventId)
+    public static Outcome Decide(Partner? partner, LinkTerms asked, string slug, string program, DateTimeOffset now, Guid eventId)
     {
         if (partner is null)
         {
@@ -55,28 +57,17 @@ internal static class PublishLink
 
         if (partner.FindLink(slug) is { Retired: false } live)
         {
-            FieldFault[] differences =
-            [
-                .. Difference.Of("destination", live.Destination, asked.Destination),
-                .. Difference.Of("campaign", live.Campaign, asked.Campaign),
-            ];
-            return differences.Length == 0 ? new AlreadyPublished(live) : new PublishedDifferently(differences);
+            FieldFault[] differences = [.. live.Terms.Differences(asked)];
+            return differences.Length == 0
+                ? new AlreadyPublished(live)
+                : new PublishedDifferently([.. differences, new FieldFault("slug", $"'{slug}' is live; PUT /v1/partners/{partner.Id}/links/{slug} moves it")]);
         }
 
-        return new Published(new LinkPublished
-        {
-            EventId = eventId,
-            ProgramId = program,
-            OccurredAt = now,
-            PartnerId = partner.Id,
-            Slug = slug,
-            Destination = asked.Destination,
-            Campaign = asked.Campaign,
-        });
+        return new Published(asked.Publish(slug, partner.Id, program, now, eventId));
     }
 
     private static async Task<Results<Created<LinkBody>, Ok<LinkBody>, ProblemHttpResult>> HandleAsync(
-        string id, HttpRequest request, PartnerLog log, Links links, TimeProvider time, CancellationToken cancellationToken)
+        string id, HttpRequest request, PartnerLog log, ProgramLog programs, TimeProvider time, CancellationToken cancellationToken)
     {
         var (ask, fault) = await request.ReadJsonAsync(PartnersJson.Default.PublishLinkAsk, cancellationToken);
         if (ask is null)
@@ -90,39 +81,26 @@ internal static class PublishLink
             return Problem.Invalid(checks.Faults);
         }
 
-        for (var attempt = 0; attempt < PartnerLog.MaxTries; attempt++)
-        {
-            var now = time.GetUtcNow();
-            var slug = asked.Slug ?? Names.Random(RandomSlugLength);
-            var (partner, version) = await log.LoadAsync(id, cancellationToken);
-            switch (Decide(partner, asked, slug, log.Program, now, Guid.CreateVersion7(now)))
+        var slug = asked.Slug ?? Names.Random(RandomSlugLength);
+        var (_, decision) = await log.ChangeAsync(
+            id,
+            partner => Decide(partner, asked.Terms, slug, log.Program, time.GetUtcNow(), Guid.CreateVersion7(time.GetUtcNow())),
+            cancellationToken,
+            otherName: _ =>
             {
-                case Published p:
-                    switch (await log.SaveAsync(id, version, [p.Link], [new Claim("slug", slug)], cancellationToken))
-                    {
-                        case SaveOutcome.Saved:
-                            return TypedResults.Created(
-                                $"/v1/partners/{id}/links/{slug}", links.Show(new Link(slug, asked.Destination, asked.Campaign, Retired: false)));
-                        case SaveOutcome.Taken when asked.Slug is not null:
-                            return Problem.Conflict(new FieldFault("slug", $"'{slug}' is another partner's"));
-                        case SaveOutcome.Taken or SaveOutcome.Stale:
-                            break;
-                        case var other:
-                            throw new UnreachableException(other.ToString());
-                    }
-
-                    break;
-                case AlreadyPublished p:
-                    return TypedResults.Ok(links.Show(p.Link));
-                case PublishedDifferently p:
-                    return Problem.Conflict([.. p.Differences, new FieldFault("slug", $"'{slug}' is live; PUT /v1/partners/{id}/links/{slug} moves it")]);
-                case NoSuchPartner:
-                    return PartnerProblem.Unknown(id);
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return PartnerProblem.TooBusy(id);
+                slug = asked.Slug ?? Names.Random(RandomSlugLength);
+                return asked.Slug is null;
+            });
+        var links = await programs.LinksAsync(cancellationToken);
+        return decision switch
+        {
+            Published p => TypedResults.Created($"/v1/partners/{id}/links/{slug}", links.Show(Link.Of(p.Link))),
+            AlreadyPublished p => TypedResults.Ok(links.Show(p.Link)),
+            PublishedDifferently p => Problem.Conflict(p.Differences),
+            NameTaken t => Problem.Conflict(new FieldFault("slug", Names.TakenReason(t.Claim, slug))),
+            NoSuchPartner => PartnerProblem.Unknown(id),
+            TooBusy => PartnerProblem.TooBusy(id),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

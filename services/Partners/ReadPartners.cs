@@ -29,7 +29,7 @@ internal static class ReadPartners
     }
 
     private static async Task<Results<Ok<PartnersPage>, ProblemHttpResult>> ListAsync(
-        PartnerLog log, Links links, TimeProvider time, CancellationToken cancellationToken, string? after = null, string? limit = null)
+        PartnerLog log, ProgramLog programs, TimeProvider time, CancellationToken cancellationToken, string? after = null, string? limit = null)
     {
         var checks = new Checks(time);
         var page = Cursor.Read(checks, after, limit, DefaultLimit, MaxLimit);
@@ -39,14 +39,15 @@ internal static class ReadPartners
         }
 
         var (partners, next) = await log.ListAsync(page.After, page.Limit, cancellationToken);
+        var links = await programs.LinksAsync(cancellationToken);
         return TypedResults.Ok(new PartnersPage(partners.Select(links.Show).ToArray(), next?.ToString()));
     }
 
     private static async Task<Results<Ok<PartnerBody>, ProblemHttpResult>> OneAsync(
-        string id, PartnerLog log, Links links, CancellationToken cancellationToken)
+        string id, PartnerLog log, ProgramLog programs, CancellationToken cancellationToken)
     {
         var (partner, _) = await log.LoadAsync(id, cancellationToken);
-        return partner is null ? PartnerProblem.Unknown(id) : TypedResults.Ok(links.Show(partner));
+        return partner is null ? PartnerProblem.Unknown(id) : TypedResults.Ok((await programs.LinksAsync(cancellationToken)).Show(partner));
     }
 }
 

@@ -8,9 +8,12 @@ namespace PartnerPulse.Partners;
 /// <summary><c>DELETE /v1/partners/{id}/suspension</c>: from now the partner takes part again.</summary>
 internal static class ReinstatePartner
 {
-    public abstract record Outcome;
+    public abstract record Outcome : Decision;
 
-    public sealed record Reinstated(PartnerReinstated Event) : Outcome;
+    public sealed record Reinstated(PartnerReinstated Event) : Outcome
+    {
+        public override IReadOnlyList<IEvent> Events => [Event];
+    }
 
     public sealed record NotSuspended : Outcome;
 
@@ -36,30 +39,17 @@ internal static class ReinstatePartner
     };
 
     private static async Task<Results<Ok<PartnerBody>, ProblemHttpResult>> HandleAsync(
-        string id, PartnerLog log, Links links, TimeProvider time, CancellationToken cancellationToken)
+        string id, PartnerLog log, ProgramLog programs, TimeProvider time, CancellationToken cancellationToken)
     {
-        for (var attempt = 0; attempt < PartnerLog.MaxTries; attempt++)
+        var (partner, decision) = await log.ChangeAsync(
+            id, before => Decide(before, time.GetUtcNow(), log.Program, Guid.CreateVersion7(time.GetUtcNow())), cancellationToken);
+        var links = await programs.LinksAsync(cancellationToken);
+        return decision switch
         {
-            var now = time.GetUtcNow();
-            var (partner, version) = await log.LoadAsync(id, cancellationToken);
-            switch (Decide(partner, now, log.Program, Guid.CreateVersion7(now)))
-            {
-                case Reinstated r:
-                    if (await log.SaveAsync(id, version, [r.Event], [], cancellationToken) is SaveOutcome.Saved)
-                    {
-                        return TypedResults.Ok(links.Show(Partner.Evolve(partner, r.Event)));
-                    }
-
-                    break;
-                case NotSuspended:
-                    return TypedResults.Ok(links.Show(partner!));
-                case NoSuchPartner:
-                    return PartnerProblem.Unknown(id);
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return PartnerProblem.TooBusy(id);
+            Reinstated or NotSuspended => TypedResults.Ok(links.Show(partner!)),
+            NoSuchPartner => PartnerProblem.Unknown(id),
+            TooBusy => PartnerProblem.TooBusy(id),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

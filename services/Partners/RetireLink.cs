@@ -5,12 +5,15 @@ using PartnerPulse.Hosting.Keys;
 
 namespace PartnerPulse.Partners;
 
-/// <summary><c>DELETE /v1/partners/{id}/links/{slug}</c>: the link leads nowhere any more; its old clicks stay what they were.</summary>
+/// <summary><c>DELETE /v1/partners/{id}/links/{slug}</c>: the link leads to its fallback; its old clicks stay what they were.</summary>
 internal static class RetireLink
 {
-    public abstract record Outcome;
+    public abstract record Outcome : Decision;
 
-    public sealed record Retired(LinkRetired Link) : Outcome;
+    public sealed record Retired(LinkRetired Link) : Outcome
+    {
+        public override IReadOnlyList<IEvent> Events => [Link];
+    }
 
     public sealed record AlreadyRetired : Outcome;
 
@@ -37,30 +40,15 @@ internal static class RetireLink
     private static async Task<Results<NoContent, ProblemHttpResult>> HandleAsync(
         string id, string slug, PartnerLog log, TimeProvider time, CancellationToken cancellationToken)
     {
-        for (var attempt = 0; attempt < PartnerLog.MaxTries; attempt++)
+        var (_, decision) = await log.ChangeAsync(
+            id, partner => Decide(partner, slug, log.Program, time.GetUtcNow(), Guid.CreateVersion7(time.GetUtcNow())), cancellationToken);
+        return decision switch
         {
-            var now = time.GetUtcNow();
-            var (partner, version) = await log.LoadAsync(id, cancellationToken);
-            switch (Decide(partner, slug, log.Program, now, Guid.CreateVersion7(now)))
-            {
-                case Retired r:
-                    if (await log.SaveAsync(id, version, [r.Link], [], cancellationToken) is SaveOutcome.Saved)
-                    {
-                        return TypedResults.NoContent();
-                    }
-
-                    break;
-                case AlreadyRetired:
-                    return TypedResults.NoContent();
-                case NoSuchPartner:
-                    return PartnerProblem.Unknown(id);
-                case NoSuchLink:
-                    return PartnerProblem.UnknownLink(id, slug);
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return PartnerProblem.TooBusy(id);
+            Retired or AlreadyRetired => TypedResults.NoContent(),
+            NoSuchPartner => PartnerProblem.Unknown(id),
+            NoSuchLink => PartnerProblem.UnknownLink(id, slug),
+            TooBusy => PartnerProblem.TooBusy(id),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

@@ -16,9 +16,12 @@ internal sealed record SuspendPartnerAsk
 /// <summary><c>POST /v1/partners/{id}/suspension</c>: from then the partner takes no part. Its links still redirect.</summary>
 internal static class SuspendPartner
 {
-    public abstract record Outcome;
+    public abstract record Outcome : Decision;
 
-    public sealed record Suspended(PartnerSuspended Event) : Outcome;
+    public sealed record Suspended(PartnerSuspended Event) : Outcome
+    {
+        public override IReadOnlyList<IEvent> Events => [Event];
+    }
 
     public sealed record AlreadySuspended : Outcome;
 
@@ -46,7 +49,7 @@ internal static class SuspendPartner
     };
 
     private static async Task<Results<Ok<PartnerBody>, ProblemHttpResult>> HandleAsync(
-        string id, HttpRequest request, PartnerLog log, Links links, TimeProvider time, CancellationToken cancellationToken)
+        string id, HttpRequest request, PartnerLog log, ProgramLog programs, TimeProvider time, CancellationToken cancellationToken)
     {
         var ask = new SuspendPartnerAsk();
         if (request.ContentLength is > 0 || (request.ContentLength is null && request.Headers.TransferEncoding.Count > 0))
@@ -67,29 +70,16 @@ internal static class SuspendPartner
             return Problem.Invalid(checks.Faults);
         }
 
-        for (var attempt = 0; attempt < PartnerLog.MaxTries; attempt++)
+        var (partner, decision) = await log.ChangeAsync(
+            id, before => Decide(before, occurredAt, log.Program, Guid.CreateVersion7(time.GetUtcNow())), cancellationToken);
+        var links = await programs.LinksAsync(cancellationToken);
+        return decision switch
         {
-            var (partner, version) = await log.LoadAsync(id, cancellationToken);
-            switch (Decide(partner, occurredAt, log.Program, Guid.CreateVersion7(time.GetUtcNow())))
-            {
-                case Suspended s:
-                    if (await log.SaveAsync(id, version, [s.Event], [], cancellationToken) is SaveOutcome.Saved)
-                    {
-                        return TypedResults.Ok(links.Show(Partner.Evolve(partner, s.Event)));
-                    }
-
-                    break;
-                case AlreadySuspended:
-                    return TypedResults.Ok(links.Show(partner!));
-                case NoSuchPartner:
-                    return PartnerProblem.Unknown(id);
-                case TooEarly e:
-                    return Problem.Invalid(new FieldFault("occurredAt", $"is before the partner was reinstated at {e.ReinstatedAt:O}"));
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return PartnerProblem.TooBusy(id);
+            Suspended or AlreadySuspended => TypedResults.Ok(links.Show(partner!)),
+            NoSuchPartner => PartnerProblem.Unknown(id),
+            TooEarly e => Problem.Invalid(new FieldFault("occurredAt", $"is before the partner was reinstated at {e.ReinstatedAt:O}")),
+            TooBusy => PartnerProblem.TooBusy(id),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

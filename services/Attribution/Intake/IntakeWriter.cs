@@ -139,6 +139,7 @@ internal sealed class IntakeWriter(
         PartnerReinstated partner => (Ids.PartnerStream(partner.ProgramId, partner.PartnerId), "partner"),
         LinkPublished link => (Ids.PartnerStream(link.ProgramId, link.PartnerId), "partner"),
         LinkRetired link => (Ids.PartnerStream(link.ProgramId, link.PartnerId), "partner"),
+        ProgramConfigured program => (Ids.Derive("program", program.ProgramId), "program"),
         RulesPublished rules => (Ids.Derive("rules", rules.ProgramId), "rules"),
         ReplayRequested replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
         ReplayCompleted replay => (Ids.Derive("replays", replay.ProgramId), "replays"),

@@ -75,6 +75,7 @@ public static class Topology
         Of<PartnerReinstated>("attribution-partner-reinstated"),
         Of<LinkPublished>("attribution-link-published"),
         Of<LinkRetired>("attribution-link-retired"),
+        Of<ProgramConfigured>("attribution-program-configured"),
     ];
 
     /// <summary>Whether a message of this type has to arrive in a queue; one of another may find nobody who listens.</summary>

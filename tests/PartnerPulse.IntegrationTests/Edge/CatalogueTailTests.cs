@@ -54,6 +54,41 @@ public class CatalogueTailTests
         Assert.Equal(HttpStatusCode.Accepted, status);
     }
 
+    [Fact]
+    public async Task A_link_that_moves_takes_its_new_clicks_along_and_old_ones_keep_their_destination()
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"), EdgeHost.Published("acme", "acme", "https://shop.example/old", "Old"), EdgeHost.Published("acme", "mark", "https://shop.example/"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.FollowAsync("/r/acme"), HttpStatusCode.Found, TimeSpan.FromSeconds(20));
+
+        // Events take effect in their order: when the mark is gone, the link has moved.
+        log.Append(EdgeHost.Published("acme", "acme", "https://shop.example/new", "New"), EdgeHost.Retired("acme", "mark"));
+        await Until(() => edge.FollowAsync("/r/mark"), HttpStatusCode.NotFound, TimeSpan.FromSeconds(20));
+        using var moved = await edge.FollowAsync("/r/acme");
+
+        var clicks = (await edge.ClicksAsync()).Where(c => c.Link == "acme").ToArray();
+        Assert.Equal(
+            [("https://shop.example/old", "Old"), ("https://shop.example/new", "New")],
+            clicks.Select(c => (c.Destination, c.Campaign!.Name)));
+        Assert.Equal("/new", moved.Headers.Location!.AbsolutePath);
+    }
+
+    [Fact]
+    public async Task What_a_program_allows_holds_here_soon_after_it_is_said()
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"), EdgeHost.Published("acme", "acme", "https://shop.example/"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.FollowAsync("/r/acme"), HttpStatusCode.Found, TimeSpan.FromSeconds(20));
+        using var before = await edge.FollowAsync("/r/acme?to=https://help.example/");
+
+        log.Append(new ProgramConfigured { EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = DateTimeOffset.UnixEpoch, DeepLinkHosts = ["help.example"] });
+
+        Assert.Equal(HttpStatusCode.BadRequest, before.StatusCode);
+        await Until(() => edge.FollowAsync("/r/acme?to=https://help.example/"), HttpStatusCode.Found, TimeSpan.FromSeconds(1));
+    }
+
     private static async Task Until(Func<Task<HttpResponseMessage>> ask, HttpStatusCode expected, TimeSpan patience)
     {
         using var end = new CancellationTokenSource(patience);

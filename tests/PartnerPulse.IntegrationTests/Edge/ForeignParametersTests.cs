@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using CsvHelper;
 
@@ -37,14 +36,11 @@ public class ForeignParametersTests
 
     private static List<string> Read(string file, string column)
     {
-        using var reader = new StreamReader(file);
-        using var csv = new CsvReader(reader, CultureInfo.InvariantCulture);
+        using var csv = CsvReader.FromFile(file, CsvReaderOptions.Default with { Separator = ',' });
         var names = new List<string>();
-        csv.Read();
-        csv.ReadHeader();
         while (csv.Read())
         {
-            names.Add(csv.GetField(column)!.Trim());
+            names.Add(csv.GetString(column).Trim());
         }
 
         return names;

@@ -21,7 +21,7 @@ public sealed class PartnersTests(PartnersFixture fixture) : IClassFixture<Partn
 
         Assert.Equal($"/v1/partners/{_id}", answer.Location!.OriginalString);
         Assert.Equal(
-            $$"""{"id":"{{_id}}","name":"Acme","status":"active","ref":"{{_id}}","links":[{"slug":"{{_id}}","url":"https://go.example/r/{{_id}}","destination":"https://shop.example/"}]}""",
+            $$"""{"id":"{{_id}}","name":"Acme","status":"active","ref":"{{_id}}","links":[{"slug":"{{_id}}","url":"https://go.example/r/{{_id}}","urls":["https://go.example/r/{{_id}}"],"destination":"https://shop.example/"}]}""",
             answer.Text);
         Assert.Equal(answer.Text, (await service.GetAsync($"/v1/partners/{_id}", Scope.Read)).Text);
     }
@@ -151,7 +151,7 @@ public sealed class PartnersTests(PartnersFixture fixture) : IClassFixture<Partn
         Assert.Equal("active", Status((await service.DeleteAsync(path)).AssertStatus(HttpStatusCode.OK)));
         (await service.PostAsync(path, """{"occurredAt":"2026-01-02T03:04:05+01:00"}""")).AssertFault(HttpStatusCode.BadRequest, "occurredAt", "is before the partner was reinstated");
 
-        var events = (await CatalogueAsync(service)).Where(e => e.Data.GetProperty("partnerId").GetString() == _id).ToArray();
+        var events = (await CatalogueAsync(service)).Where(e => e.Data.TryGetProperty("partnerId", out var p) && p.GetString() == _id).ToArray();
         Assert.Equal(["partner_enrolled", "link_published", "partner_suspended", "partner_reinstated"], events.Select(e => e.Type));
         Assert.Equal(new DateTimeOffset(2026, 1, 2, 2, 4, 5, TimeSpan.Zero), events[2].Data.GetProperty("occurredAt").GetDateTimeOffset());
         static string? Status(Answer answer) => answer.Json.GetProperty("status").GetString();
@@ -284,6 +284,9 @@ public sealed class PartnersFixture : IAsyncLifetime
     public async Task<TestService> ServiceAsync() => _service ??= await StartAsync(besides: null);
 
     public async Task<TestService> AnotherInstanceAsync() => await StartAsync(await ServiceAsync());
+
+    /// <summary>A service with a database that no other test knows; the caller's to dispose.</summary>
+    public Task<TestService> OfItsOwnAsync() => StartAsync(besides: null);
 
     public async Task DisposeAsync()
     {

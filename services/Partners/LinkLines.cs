@@ -1,0 +1,245 @@
+using System.Buffers;
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using CsvHelper;
+using PartnerPulse.Hosting.Problems;
+
+namespace PartnerPulse.Partners;
+
+/// <summary>One line of a file of links: an ask, or what is wrong with it.</summary>
+/// <param name="Number">From 1; a header is a line.</param>
+/// <param name="Ask">What it asks for; null where it cannot be read.</param>
+/// <param name="Faults">Why it cannot be read.</param>
+internal sealed record LinkLine(long Number, PublishLinkAsk? Ask, IReadOnlyList<FieldFault> Faults)
+{
+    /// <summary>What is wrong with the header: no line can be read.</summary>
+    public IReadOnlyList<FieldFault> Header { get; init; } = [];
+
+    /// <summary>Why nothing can be read from here on.</summary>
+    public string? Stopped { get; init; }
+}
+
+/// <summary>Files of links as they pass, in bounded memory.</summary>
+internal static class LinkLines
+{
+    public const int MaxLineBytes = 16 * 1024;
+
+    /// <summary>A column and where its value goes. Case, <c>_</c>, <c>-</c>, <c>.</c> and spaces of a name do not matter.</summary>
+    private static readonly (string Name, Func<PublishLinkAsk, string, PublishLinkAsk> Put)[] s_columns =
+    [
+        ("slug", (ask, value) => ask with { Slug = value }),
+        ("destination", (ask, value) => ask with { Destination = value }),
+        ("campaign", (ask, value) => ask with { Campaign = value }),
+        ("utm_source", (ask, value) => ask with { Utm = (ask.Utm ?? new UtmAsk()) with { Source = value } }),
+        ("utm_medium", (ask, value) => ask with { Utm = (ask.Utm ?? new UtmAsk()) with { Medium = value } }),
+        ("utm_term", (ask, value) => ask with { Utm = (ask.Utm ?? new UtmAsk()) with { Term = value } }),
+        ("utm_content", (ask, value) => ask with { Utm = (ask.Utm ?? new UtmAsk()) with { Content = value } }),
+        ("expires_at", (ask, _) => ask),
+        ("fallback", (ask, value) => ask with { Fallback = value }),
+    ];
+
+    private static readonly string s_columnNames = string.Join(", ", s_columns.Select(c => c.Name));
+
+    public static async IAsyncEnumerable<LinkLine> ReadJsonAsync(PipeReader reader, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var number = 0L;
+        var skipping = false;
+        while (true)
+        {
+            var read = await reader.ReadAsync(cancellationToken);
+            var buffer = read.Buffer;
+            while (!buffer.IsEmpty)
+            {
+                var end = buffer.PositionOf((byte)'\n');
+                var content = end is { } found ? buffer.Slice(0, found) : buffer;
+                var tooLong = content.Length > MaxLineBytes;
+                if (end is null && !read.IsCompleted && !tooLong)
+                {
+                    break;
+                }
+
+                buffer = end is { } position ? buffer.Slice(buffer.GetPosition(1, position)) : buffer.Slice(buffer.End);
+                var goesOn = skipping;
+                skipping = (skipping || tooLong) && end is null;
+                if (goesOn)
+                {
+                    continue;
+                }
+
+                number++;
+                if (tooLong)
+                {
+                    yield return new LinkLine(number, Ask: null, [new FieldFault("line", $"is longer than {MaxLineBytes} bytes")]);
+                }
+                else if (Parse(number, content) is { } line)
+                {
+                    yield return line;
+                }
+            }
+
+            reader.AdvanceTo(buffer.Start, buffer.End);
+            if (read.IsCompleted)
+            {
+                yield break;
+            }
+        }
+    }
+
+    public static async IAsyncEnumerable<LinkLine> ReadCsvAsync(Stream body, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var bad = new Queue<LinkLine>();
+        var options = CsvReaderOptions.Default with
+        {
+            Separator = ',',
+            TrackLineNumbers = true,
+            TrimWhitespace = true,
+            MaxRecordSize = MaxLineBytes,
+
+            // One forgotten quote would else swallow the rest of the file. No field of a link holds a line break.
+            AllowLineBreaksInQuotes = false,
+            MalformedData = CsvMalformedDataHandling.Skip,
+            FieldCountMismatch = CsvFieldCountHandling.Skip,
+            OnMalformedRecord = record => bad.Enqueue(new LinkLine(record.LineNumber, Ask: null, [new FieldFault("line", InWords(record.Reason))])),
+        };
+        await using var csv = CsvReader.Create(body, options, leaveOpen: true);
+        string? stopped = null;
+        try
+        {
+            await csv.ReadHeaderAsync(cancellationToken);
+        }
+        catch (CsvFormatException e)
+        {
+            stopped = $"the header cannot be read: {e.Message}";
+        }
+
+        if (stopped is not null)
+        {
+            yield return new LinkLine(1, Ask: null, []) { Stopped = stopped };
+            yield break;
+        }
+
+        var (columns, faults) = Columns(csv.Headers);
+        if (faults.Count > 0)
+        {
+            yield return new LinkLine(1, Ask: null, []) { Header = faults };
+            yield break;
+        }
+
+        while (true)
+        {
+            var more = false;
+            var last = csv.LineNumber;
+            try
+            {
+                more = await csv.ReadAsync(cancellationToken);
+            }
+            catch (CsvFormatException)
+            {
+                stopped = $"the line after line {last} is longer than {MaxLineBytes} bytes; it and what follows was not read";
+            }
+
+            while (bad.TryDequeue(out var line))
+            {
+                yield return line;
+            }
+
+            if (stopped is not null)
+            {
+                yield return new LinkLine(last, Ask: null, []) { Stopped = stopped };
+            }
+
+            if (!more)
+            {
+                yield break;
+            }
+
+            yield return Line(csv, columns);
+        }
+    }
+
+    private static LinkLine? Parse(long number, ReadOnlySequence<byte> content)
+    {
+        var text = (content.IsSingleSegment ? content.FirstSpan : content.ToArray()).TrimEnd((byte)'\r');
+        if (text.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
+        {
+            return null;
+        }
+
+        var (ask, fault) = RequestBody.Parse(text, PartnersJson.Default.PublishLinkAsk);
+        return fault is null
+            ? new LinkLine(number, ask, [])
+            : new LinkLine(number, Ask: null, [fault.Field == "body" ? fault with { Field = "line" } : fault]);
+    }
+
+    private static (int[] Columns, IReadOnlyList<FieldFault> Faults) Columns(IReadOnlyList<string> header)
+    {
+        var faults = new List<FieldFault>();
+        var columns = new int[header.Count];
+        for (var i = 0; i < header.Count; i++)
+        {
+            var name = Plain(header[i]);
+            columns[i] = Array.FindIndex(s_columns, c => Plain(c.Name) == name);
+            if (columns[i] < 0)
+            {
+                faults.Add(new FieldFault($"column {i + 1}", $"'{header[i]}' is not known here; the columns are {s_columnNames}, separated by commas"));
+            }
+            else if (Array.IndexOf(columns, columns[i], 0, i) >= 0)
+            {
+                faults.Add(new FieldFault($"column {i + 1}", $"'{header[i]}' is there twice"));
+            }
+        }
+
+        if (faults.Count == 0 && Array.TrueForAll(columns, c => s_columns[c].Name != "destination"))
+        {
+            faults.Add(new FieldFault("header", $"has no column 'destination'; the columns are {s_columnNames}"));
+        }
+
+        return (columns, faults);
+    }
+
+    private static LinkLine Line(CsvReader csv, int[] columns)
+    {
+        var ask = new PublishLinkAsk();
+        var faults = new List<FieldFault>();
+        for (var i = 0; i < columns.Length; i++)
+        {
+            var value = csv.GetString(i);
+            var (name, put) = s_columns[columns[i]];
+            if (value.Contains('\uFFFD', StringComparison.Ordinal))
+            {
+                faults.Add(new FieldFault(name, "is not text in UTF-8"));
+            }
+            else if (value.Length > 0)
+            {
+                ask = name == "expires_at" ? ask with { ExpiresAt = Time(value, faults) } : put(ask, value);
+            }
+        }
+
+        return new LinkLine(csv.LineNumber, faults.Count == 0 ? ask : null, faults);
+    }
+
+    private static DateTimeOffset? Time(string value, List<FieldFault> faults)
+    {
+        // The kind tells a time with its offset from one that would be taken for this machine's.
+        if (DateTime.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind, out var plain)
+            && plain.Kind != DateTimeKind.Unspecified
+            && DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.None, out var time))
+        {
+            return time;
+        }
+
+        faults.Add(new FieldFault("expires_at", "is not a time with its offset such as 2026-11-22T08:30:00+01:00"));
+        return null;
+    }
+
+    private static string Plain(string name) =>
+        string.Concat(name.Where(c => c is not ('_' or '-' or '.' or ' '))).ToLowerInvariant();
+
+    private static string InWords(CsvMalformedReason reason) => reason switch
+    {
+        CsvMalformedReason.FieldCountMismatch => "has another number of fields than the header",
+        CsvMalformedReason.LineBreakInQuotes or CsvMalformedReason.UnterminatedQuote => "has a quote that is not closed",
+        _ => "has a quote in the middle of a field",
+    };
+}
