@@ -11,46 +11,27 @@ namespace PartnerPulse.Edge;
 internal sealed class AddressHash(SigningKey key)
 {
     private const int HashBytes = 16;
-    private const int Ipv4Kept = 3;
-    private const int Ipv6Kept = 6;
 
     // One slot for each low part of a network's bits: bounded by construction, and a lost race costs a hash, no more.
     private readonly Entry?[] _recent = new Entry?[4_096];
     private volatile DayKey? _day;
 
-    public string? Of(IPAddress? address, DateTimeOffset now)
+    public string? Of(IPAddress? address, DateTimeOffset now) => ClientNetwork.Of(address) is { } network ? Of(network, now) : null;
+
+    private string Of(ClientNetwork network, DateTimeOffset now)
     {
-        if (address is null)
-        {
-            return null;
-        }
-
-        Span<byte> bytes = stackalloc byte[16];
-        if (!address.TryWriteBytes(bytes, out var length))
-        {
-            return null;
-        }
-
-        ReadOnlySpan<byte> network = length == 4 ? bytes[..Ipv4Kept]
-            : address.IsIPv4MappedToIPv6 ? bytes.Slice(12, Ipv4Kept)
-            : bytes[..Ipv6Kept];
-        var packed = (ulong)network.Length << 56;
-        foreach (var b in network)
-        {
-            packed = (packed & 0xFF00_0000_0000_0000) | ((packed << 8) & 0x00FF_FFFF_FFFF_FFFF) | b;
-        }
-
         var day = DateOnly.FromDateTime(now.UtcDateTime);
-        var slot = (int)((packed * 0x9E37_79B9_7F4A_7C15) >> 52);
-        if (_recent[slot] is { } hit && hit.Network == packed && hit.Day == day)
+        var slot = (int)((network.Bits * 0x9E37_79B9_7F4A_7C15) >> 52);
+        if (_recent[slot] is { } hit && hit.Network == network && hit.Day == day)
         {
             return hit.Hash;
         }
 
+        Span<byte> bytes = stackalloc byte[ClientNetwork.MaxBytes];
         Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
-        HMACSHA256.HashData(KeyOf(day), network, hash);
+        HMACSHA256.HashData(KeyOf(day), bytes[..network.Write(bytes)], hash);
         var text = Base64Url.EncodeToString(hash[..HashBytes]);
-        _recent[slot] = new Entry(packed, day, text);
+        _recent[slot] = new Entry(network, day, text);
         return text;
     }
 
@@ -66,7 +47,7 @@ internal sealed class AddressHash(SigningKey key)
         return made.Key;
     }
 
-    private sealed record Entry(ulong Network, DateOnly Day, string Hash);
+    private sealed record Entry(ClientNetwork Network, DateOnly Day, string Hash);
 
     private sealed record DayKey(DateOnly Day, byte[] Key);
 }

@@ -56,10 +56,17 @@ internal sealed class CatalogueTail(
         .AddTimeout(TimeSpan.FromSeconds(15))
         .Build();
 
+    // An event without its slug is none, whatever the contract's serializer takes from a log of our own.
+    private static readonly ContractsJson s_strict = new(new JsonSerializerOptions(ContractsJson.Default.Options) { RespectNullableAnnotations = true });
+
+    private long _unusable;
     private string? _failure = "has not been read from Partners yet";
 
     /// <summary>Why the last attempt failed; null where the edge has caught up since its start.</summary>
     public string? Failure => Volatile.Read(ref _failure);
+
+    /// <summary>Events since the start that were not what their name says, and were passed over.</summary>
+    public long Unusable => Interlocked.Read(ref _unusable);
 
     /// <summary>Reads at once and waits until all that was published before this call is known, or for <paramref name="patience"/>.</summary>
     public async Task RefreshAsync(TimeSpan patience, CancellationToken cancellationToken)
@@ -98,8 +105,9 @@ internal sealed class CatalogueTail(
                 Volatile.Write(ref _failure, null);
                 _caughtUp.Set();
             }
-            catch (Exception e) when (e is HttpRequestException or JsonException or ExecutionRejectedException or Microsoft.Data.Sqlite.SqliteException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                // Whatever a page holds and whatever the disk says, links lead where they led; the next attempt is a moment away.
                 Metrics.CatalogueFailures.Add(1);
                 if (e is not BrokenCircuitException)
                 {
@@ -139,17 +147,32 @@ internal sealed class CatalogueTail(
         }
     }
 
+    /// <summary>What can be taken in. One event that cannot must not keep the edge from all that come after it.</summary>
     private IEnumerable<IEvent> Known(IReadOnlyList<CatalogueEvent> events)
     {
         foreach (var @event in events)
         {
-            if (EventTypes.Find(@event.Type) is { } type)
-            {
-                yield return (IEvent)@event.Data.Deserialize(type.Json)!;
-            }
-            else
+            if (EventTypes.Find(@event.Type) is not { } type)
             {
                 logger.CatalogueEventUnknown(@event.Type, @event.Position);
+                continue;
+            }
+
+            IEvent? known = null;
+            try
+            {
+                known = @event.Data.Deserialize(s_strict.GetTypeInfo(type.ClrType)!) as IEvent ?? throw new JsonException("It is null.");
+            }
+            catch (JsonException e)
+            {
+                Interlocked.Increment(ref _unusable);
+                Metrics.CatalogueEventsUnusable.Add(1);
+                logger.CatalogueEventUnusable(@event.Type, @event.Position, e.Message);
+            }
+
+            if (known is not null)
+            {
+                yield return known;
             }
         }
     }

@@ -55,6 +55,51 @@ public sealed class EdgeOptions
 
     /// <summary>Largest body of an import, in bytes.</summary>
     public long ImportMaxBytes { get; set; } = 256L * 1024 * 1024;
+
+    /// <summary>
+    /// Networks (<c>10.0.0.0/8</c>) and addresses of proxies whose <c>X-Forwarded-For</c> is believed. None where empty: the peer
+    /// of a connection is then the visitor.
+    /// </summary>
+    public IReadOnlyList<string> TrustedProxies { get; set; } = [];
+
+    public LimitOptions Limits { get; set; } = new();
+}
+
+/// <summary>What one client may ask for, section <c>Edge:Limits</c>. Each limit has a definite answer; 0 turns a limit of clicks off.</summary>
+public sealed class LimitOptions
+{
+    /// <summary>Clicks of one network (/24 of IPv4, /48 of IPv6) within 10 seconds; those beyond are marked <c>signals.burst</c>.</summary>
+    public int MarkAbove { get; set; } = 300;
+
+    /// <summary>Clicks of one network within 10 seconds; those beyond are answered 429 and are no clicks.</summary>
+    public int RefuseAbove { get; set; } = 3_000;
+
+    /// <summary>
+    /// Whether loopback and private addresses are limited too. On public traffic they are a proxy that
+    /// <see cref="EdgeOptions.TrustedProxies"/> does not list, and stand for everyone behind it.
+    /// </summary>
+    public bool Private { get; set; }
+
+    /// <summary>Bytes of a request line, and so of a query; 414 beyond.</summary>
+    public int RequestLineBytes { get; set; } = 8 * 1024;
+
+    /// <summary>Bytes of all headers together; 431 beyond.</summary>
+    public int HeadersBytes { get; set; } = 32 * 1024;
+
+    /// <summary>Number of headers; 431 beyond.</summary>
+    public int Headers { get; set; } = 100;
+
+    /// <summary>Seconds in which a request's headers have to arrive; 408 beyond.</summary>
+    public int HeadersSeconds { get; set; } = 10;
+
+    /// <summary>Seconds that a connection may be idle. Longer than that of a proxy in front, which else meets closed connections.</summary>
+    public int KeepAliveSeconds { get; set; } = 130;
+
+    /// <summary>Bytes a second of a body, after five seconds of grace; 408 below.</summary>
+    public int BodyBytesPerSecond { get; set; } = 240;
+
+    /// <summary>Connections at once; more are closed as they come.</summary>
+    public int Connections { get; set; } = 20_000;
 }
 
 public sealed class PartnersOptions
@@ -142,6 +187,16 @@ internal sealed class EdgeOptionsSetup(IConfiguration configuration) : IPostConf
             yield return "Edge:Partners:Key is required where Edge:Partners:Url is set.";
         }
 
+        foreach (var proxy in options.TrustedProxies.Where(proxy => ClientAddress.Parse(proxy) is null))
+        {
+            yield return $"Edge:TrustedProxies has '{proxy}'; it must be an address, or a network as 10.0.0.0/8.";
+        }
+
+        foreach (var fault in Faults(options.Limits))
+        {
+            yield return fault;
+        }
+
         var cookie = options.Cookie;
         if (cookie.Days is < 30 or > 400)
         {
@@ -156,6 +211,33 @@ internal sealed class EdgeOptionsSetup(IConfiguration configuration) : IPostConf
         if (cookie.EffectiveMode != CookieMode.Domain && !string.IsNullOrEmpty(cookie.Domain))
         {
             yield return $"Edge:Cookie:Domain is '{cookie.Domain}' but Edge:Cookie:Mode is '{cookie.Mode}'.";
+        }
+    }
+
+    private static IEnumerable<string> Faults(LimitOptions limits)
+    {
+        foreach (var (key, value, least, most) in new[]
+        {
+            ("MarkAbove", limits.MarkAbove, 0, 1_000_000),
+            ("RefuseAbove", limits.RefuseAbove, 0, 1_000_000),
+            ("RequestLineBytes", limits.RequestLineBytes, 1_024, 64 * 1024),
+            ("HeadersBytes", limits.HeadersBytes, 4 * 1024, 256 * 1024),
+            ("Headers", limits.Headers, 20, 1_000),
+            ("HeadersSeconds", limits.HeadersSeconds, 1, 120),
+            ("KeepAliveSeconds", limits.KeepAliveSeconds, 1, 3_600),
+            ("BodyBytesPerSecond", limits.BodyBytesPerSecond, 1, 1024 * 1024),
+            ("Connections", limits.Connections, 10, 1_000_000),
+        })
+        {
+            if (value < least || value > most)
+            {
+                yield return $"Edge:Limits:{key} is {value}; it must be {least} to {most}.";
+            }
+        }
+
+        if (limits.RefuseAbove > 0 && limits.MarkAbove > limits.RefuseAbove)
+        {
+            yield return $"Edge:Limits:MarkAbove is {limits.MarkAbove} but Edge:Limits:RefuseAbove is {limits.RefuseAbove}: nothing would be marked.";
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
@@ -34,9 +35,13 @@ public static class EdgeService
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.RequestHeaderEncodingSelector = static name =>
             name is "Referer" or "User-Agent" or "Cookie" ? s_anyBytes : null);
 
+        services.AddOptions<KestrelServerOptions>().Configure<IOptions<EdgeOptions>>((kestrel, edge) => Limit(kestrel.Limits, edge.Value.Limits));
+
         services.AddSingleton<SigningKey>();
         services.AddSingleton<VisitorCookie>();
+        services.AddSingleton<ClientAddress>();
         services.AddSingleton<AddressHash>();
+        services.AddSingleton<RateLimits>();
         services.AddSingleton<RequestFacts>();
         services.AddSingleton<Spool>();
         services.AddSingleton<Catalogue>();
@@ -60,7 +65,20 @@ public static class EdgeService
         ImportClicks.Map(app);
     }
 
-    private sealed class EdgeStatus(Spool spool, Catalogue catalogue) : IStatusSource
+    /// <summary>Kestrel answers 414, 431, 408 and 413 by itself, and closes the connection.</summary>
+    private static void Limit(KestrelServerLimits kestrel, LimitOptions limits)
+    {
+        kestrel.MaxRequestLineSize = limits.RequestLineBytes;
+        kestrel.MaxRequestHeadersTotalSize = limits.HeadersBytes;
+        kestrel.MaxRequestHeaderCount = limits.Headers;
+        kestrel.MaxRequestBufferSize = Math.Max(kestrel.MaxRequestBufferSize ?? 0, limits.RequestLineBytes + limits.HeadersBytes);
+        kestrel.RequestHeadersTimeout = TimeSpan.FromSeconds(limits.HeadersSeconds);
+        kestrel.KeepAliveTimeout = TimeSpan.FromSeconds(limits.KeepAliveSeconds);
+        kestrel.MinRequestBodyDataRate = new MinDataRate(limits.BodyBytesPerSecond, gracePeriod: TimeSpan.FromSeconds(5));
+        kestrel.MaxConcurrentConnections = limits.Connections;
+    }
+
+    private sealed class EdgeStatus(Spool spool, Catalogue catalogue, CatalogueTail tail) : IStatusSource
     {
         public int Order => 0;
 
@@ -73,28 +91,45 @@ public static class EdgeService
             Figures = new Dictionary<string, long>(StringComparer.Ordinal)
             {
                 ["spoolBytes"] = spool.Bytes,
+                ["clicksWaiting"] = spool.Waiting,
+                ["oldestWaitingSeconds"] = spool.OldestWaitingSeconds,
+                ["clicksSalvaged"] = spool.Salvaged,
+                ["clicksUnreadable"] = spool.Unreadable,
                 ["clicksLost"] = spool.Lost,
                 ["links"] = catalogue.LinkCount,
                 ["partners"] = catalogue.PartnerCount,
                 ["cataloguePosition"] = catalogue.Position,
+                ["catalogueEventsUnusable"] = tail.Unusable,
             },
         };
     }
 
     private sealed class SpoolCheck(Spool spool) : IHealthCheck
     {
-        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-            Task.FromResult(spool.Fault is { } fault
-                ? HealthCheckResult.Unhealthy($"clicks are not kept: {fault}")
+        private const double Full = 0.9;
+        private static readonly TimeSpan s_behind = TimeSpan.FromMinutes(1);
+
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+        {
+            // Visitors are sent on in any case. It turns red where clicks are lost, or about to be; one that only waits for the
+            // bus is told, and keeps the edge in service.
+            var oldest = spool.OldestWaitingSeconds;
+            return Task.FromResult(
+                spool.Fault is { } fault ? HealthCheckResult.Unhealthy($"clicks are not kept: {fault}")
+                : spool.ReadFault is { } readFault ? HealthCheckResult.Unhealthy(readFault)
+                : spool.Fullness > Full ? HealthCheckResult.Unhealthy($"the spool is nearly full: {spool.Bytes} bytes; {spool.Waiting} clicks wait for the bus, the first for {oldest} s")
+                : oldest > s_behind.TotalSeconds ? HealthCheckResult.Degraded($"{spool.Waiting} clicks wait for the bus, the first for {oldest} s")
                 : HealthCheckResult.Healthy());
+        }
     }
 
     private sealed class CatalogueCheck(Catalogue catalogue, CatalogueTail tail) : IHealthCheck
     {
-        // With a catalogue from before, however old, links lead where they led.
+        // With a catalogue from before, however old, links lead where they led: that is told, and keeps the edge in service.
         public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-            Task.FromResult(catalogue.Position == 0 && tail.Failure is { } failure
-                ? HealthCheckResult.Unhealthy($"the catalogue {failure}")
-                : HealthCheckResult.Healthy());
+            Task.FromResult(
+                tail.Failure is not { } failure ? HealthCheckResult.Healthy()
+                : catalogue.Position == 0 ? HealthCheckResult.Unhealthy($"the catalogue {failure}")
+                : HealthCheckResult.Degraded($"the catalogue {failure}; the edge goes on with position {catalogue.Position}"));
     }
 }

@@ -5,7 +5,7 @@ namespace PartnerPulse.Edge;
 
 /// <summary><c>GET /r/{slug}</c>: the click is kept, then the visitor is sent on.</summary>
 internal sealed class FollowLink(
-    Catalogue catalogue, Spool spool, RequestFacts facts, TimeProvider time, IOptions<EdgeOptions> options)
+    Catalogue catalogue, Spool spool, RequestFacts facts, RateLimits limits, TimeProvider time, IOptions<EdgeOptions> options)
 {
     private const string Prefix = "/r/";
 
@@ -58,10 +58,17 @@ internal sealed class FollowLink(
 
     private async Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now)
     {
+        var allowance = limits.Take(http);
+        if (allowance.Refused)
+        {
+            await RateLimits.RefuseAsync(http.Response, allowance);
+            return;
+        }
+
         var request = http.Request;
         var id = Randomness.CreateVersion7(now);
         var location = destination.For(query, id.ToString());
-        var signals = RequestFacts.Signals(request);
+        var signals = allowance.Mark(RequestFacts.Signals(request));
         var visitor = facts.Visitor(http, signals);
 
         // Kept before the answer leaves: a visitor who got a redirect is a click in the log. Where it cannot be kept, the

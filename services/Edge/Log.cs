@@ -31,4 +31,13 @@ internal static partial class Log
 
     [LoggerMessage(10, LogLevel.Warning, "Edge:Partners:Url is not set: the catalogue on disk is all there is")]
     public static partial void CatalogueNotTailed(this ILogger logger);
+
+    [LoggerMessage(11, LogLevel.Warning, "More than {Clicks} clicks in 10 seconds came from one loopback or private network. If a proxy stands there, list it in Edge:TrustedProxies; until then its visitors cannot be told apart")]
+    public static partial void ProxyNotListed(this ILogger logger, int clicks);
+
+    [LoggerMessage(12, LogLevel.Error, "The spool was damaged: {Damage}. It lies aside as {File}; {Clicks} clicks were salvaged from it and go on under a new name, {Unreadable} could not be read")]
+    public static partial void SpoolSalvaged(this ILogger logger, string damage, string file, long clicks, long unreadable);
+
+    [LoggerMessage(13, LogLevel.Error, "Catalogue event {Type} at {Position} is not one and is passed over: {Reason}")]
+    public static partial void CatalogueEventUnusable(this ILogger logger, string type, long position, string reason);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using PartnerPulse.Hosting;
 
@@ -10,8 +11,27 @@ internal static class Metrics
     public static readonly Counter<long> Unknown = Diagnostics.Meter.CreateCounter<long>("pulse.edge.slugs_unknown", "{request}", "Requests for slugs that lead nowhere");
     public static readonly Counter<long> Ended = Diagnostics.Meter.CreateCounter<long>("pulse.edge.links_ended", "{request}", "Requests for expired and retired links");
     public static readonly Counter<long> DeepLinksRefused = Diagnostics.Meter.CreateCounter<long>("pulse.edge.deep_links_refused", "{request}", "Requests whose ?to= nobody is sent to");
+    public static readonly Counter<long> Burst = Diagnostics.Meter.CreateCounter<long>("pulse.edge.clicks_burst", "{click}", "Clicks marked because many came from their network");
+    public static readonly Counter<long> Refused = Diagnostics.Meter.CreateCounter<long>("pulse.edge.clicks_refused", "{request}", "Requests answered 429");
+    public static readonly Counter<long> NetworksForgotten = Diagnostics.Meter.CreateCounter<long>("pulse.edge.networks_forgotten", "{network}", "Networks whose count of clicks made room for another's");
     public static readonly Counter<long> ImportRejected = Diagnostics.Meter.CreateCounter<long>("pulse.edge.import_lines_rejected", "{line}", "Lines of imports that were refused");
     public static readonly Counter<long> CatalogueFailures = Diagnostics.Meter.CreateCounter<long>("pulse.edge.catalogue_failures", "{attempt}", "Attempts to read the catalogue that failed");
+    public static readonly Counter<long> CatalogueEventsUnusable = Diagnostics.Meter.CreateCounter<long>("pulse.edge.catalogue_events_unusable", "{event}", "Catalogue events that were not what their name says, and were passed over");
     public static readonly Histogram<int> GroupSize = Diagnostics.Meter.CreateHistogram<int>("pulse.edge.commit_clicks", "{click}", "Clicks that share one commit");
     public static readonly Histogram<double> CommitTime = Diagnostics.Meter.CreateHistogram<double>("pulse.edge.commit_seconds", "s", "Time of one commit of the spool");
+
+    /// <summary>Spools that are open in this process, under their names; what the gauges below measure.</summary>
+    public static readonly ConcurrentDictionary<Spool, string> Spools = new();
+
+    public static readonly ObservableGauge<long> SpoolBytes = Gauge("pulse.edge.spool_bytes", "By", "Bytes of clicks in the spool", spool => spool.Bytes);
+    public static readonly ObservableGauge<long> SpoolWaiting = Gauge("pulse.edge.spool_waiting", "{click}", "Clicks in the spool that the bus does not have yet", spool => spool.Waiting);
+    public static readonly ObservableGauge<long> SpoolOldest = Gauge("pulse.edge.spool_oldest_seconds", "s", "How long the first of them has waited", spool => spool.OldestWaitingSeconds);
+    public static readonly ObservableGauge<long> SpoolUnreadable = Gauge("pulse.edge.spool_unreadable", "{click}", "Clicks in damaged files that could not be salvaged", spool => spool.Unreadable);
+
+    private static ObservableGauge<long> Gauge(string name, string unit, string description, Func<Spool, long> read) =>
+        Diagnostics.Meter.CreateObservableGauge(
+            name,
+            () => Spools.Select(spool => new Measurement<long>(read(spool.Key), new KeyValuePair<string, object?>("origin", spool.Value))),
+            unit,
+            description);
 }

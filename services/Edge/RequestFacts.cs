@@ -3,7 +3,7 @@ using PartnerPulse.Contracts;
 namespace PartnerPulse.Edge;
 
 /// <summary>What a request says of itself, and of who made it. Facts only: whether it counts is judged later, by rules.</summary>
-internal sealed class RequestFacts(VisitorCookie cookie, AddressHash addresses)
+internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, AddressHash addresses)
 {
     /// <summary>Characters of a user agent that are kept. Queries are bounded by Kestrel's request line and kept whole.</summary>
     public const int MaxUserAgentLength = 2_048;
@@ -70,5 +70,5 @@ internal sealed class RequestFacts(VisitorCookie cookie, AddressHash addresses)
         headers.TryGetValue(name, out var values) ? Bounded(values.ToString(), MaxPurposeLength) : null;
 
     /// <summary>Keyed hash of the truncated address; the address itself goes no further.</summary>
-    public string? AddressHash(HttpContext http, DateTimeOffset now) => addresses.Of(http.Connection.RemoteIpAddress, now);
+    public string? AddressHash(HttpContext http, DateTimeOffset now) => addresses.Of(clients.Of(http), now);
 }

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
@@ -16,7 +15,7 @@ namespace PartnerPulse.Edge;
 /// </summary>
 /// <remarks>
 /// A row holds the clicks of one commit as lines of JSON, under the position of the last of them: a person can read it with
-/// <c>select last, count, cast(data as text) from clicks</c>. A row for each click costs about three times as much to write.
+/// <c>select last, count, cast(data as text) from clicks</c>. <see cref="SpoolFile"/> opens and salvages it. A row for each click costs about three times as much to write.
 /// </remarks>
 internal sealed class Spool : ITailedLog, IDisposable
 {
@@ -53,9 +52,11 @@ internal sealed class Spool : ITailedLog, IDisposable
     private readonly TimeProvider _time;
     private readonly long _maxBytes;
     private readonly FileStream _lockFile;
+    private readonly string _id;
     private readonly SqliteConnection _writeConnection;
     private readonly SqliteConnection _readConnection;
     private readonly SqliteCommand _read;
+    private readonly SqliteCommand _oldest;
     private readonly SemaphoreSlim _reading = new(1, 1);
     private readonly Statement _begin;
     private readonly Statement _commit;
@@ -92,6 +93,8 @@ internal sealed class Spool : ITailedLog, IDisposable
     private long _last;
     private long _bytes;
     private volatile string? _fault;
+    private volatile string? _unreadable;
+    private long _oldestAt;
 
     // Written by the relay, read by anyone.
     private long _checkpoint;
@@ -101,33 +104,37 @@ internal sealed class Spool : ITailedLog, IDisposable
     {
     }
 
-    /// <exception cref="InvalidDataException">The file is damaged, or another process has it.</exception>
+    /// <exception cref="InvalidDataException">Another process has the file.</exception>
     internal Spool(EdgeOptions options, TimeProvider time, ILogger<Spool> logger)
     {
         _logger = logger;
         _time = time;
         _maxBytes = options.SpoolMaxBytes;
         Directory.CreateDirectory(options.Data);
-        var file = Path.Combine(options.Data, "spool.db");
+        var file = Path.Combine(options.Data, SpoolFile.Name);
         _lockFile = TakeLock(Path.Combine(options.Data, "spool.lock"));
         try
         {
-            _writeConnection = Open(file, options.Durability);
+            _writeConnection = SpoolFile.Open(options.Data, options.Durability, time, logger);
             _readConnection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
             _readConnection.Open();
             _read = _readConnection.CreateCommand();
-            _read.CommandText = "select last, count, data from clicks where last > $position order by last";
+            _read.CommandText = "select last, count, data, checksum from clicks where last > $position order by last";
             _read.Parameters.Add("$position", SqliteType.Integer);
             _read.Prepare();
+
+            _oldest = _readConnection.CreateCommand();
+            _oldest.CommandText = "select at from clicks where last > $position order by last limit 1";
+            _oldest.Parameters.Add("$position", SqliteType.Integer);
 
             var db = _writeConnection.Handle!;
             _begin = new Statement(db, "begin immediate");
             _commit = new Statement(db, "commit");
             _rollback = new Statement(db, "rollback");
-            _insert = new Statement(db, "insert into clicks (last, count, data) values (?1, ?2, ?3)");
-            _saveCheckpoint = new Statement(db, "update state set checkpoint = ?1");
+            _insert = new Statement(db, "insert into clicks (last, count, data, at, checksum) values (?1, ?2, ?3, ?4, ?5)");
+            _saveCheckpoint = new Statement(db, "update state set checkpoint = ?1, checksum = ?2");
             _prune = new Statement(db, "delete from clicks where last in (select last from clicks where last <= ?1 order by last limit ?2) returning length(data)");
-            Origin = ReadState(options.Name);
+            (_id, Origin) = ReadState(options.Name);
         }
         catch
         {
@@ -137,6 +144,7 @@ internal sealed class Spool : ITailedLog, IDisposable
             throw;
         }
 
+        Metrics.Spools.TryAdd(this, Origin);
         logger.SpoolOpen(Origin, _last, _checkpoint);
         _writer = new Thread(Write) { IsBackground = true, Name = "spool" };
         _writer.Start();
@@ -150,11 +158,53 @@ internal sealed class Spool : ITailedLog, IDisposable
     /// <summary>Why clicks cannot be kept; null while all is well.</summary>
     public string? Fault => _fault;
 
+    /// <summary>Why clicks cannot be handed on, where the file is the reason; null while all is well.</summary>
+    public string? ReadFault => _unreadable;
+
     /// <summary>Bytes of the clicks in the file.</summary>
     public long Bytes => Interlocked.Read(ref _bytes);
 
     /// <summary>Clicks that were not kept since the start.</summary>
     public long Lost => Interlocked.Read(ref _lost);
+
+    /// <summary>Clicks that came out of damaged files, which lie beside this one.</summary>
+    public long Salvaged { get; private set; }
+
+    /// <summary>Clicks in those files that could not be read.</summary>
+    public long Unreadable { get; private set; }
+
+    /// <summary>Clicks that the bus does not have yet.</summary>
+    public long Waiting => Math.Max(0, Interlocked.Read(ref _last) - Interlocked.Read(ref _checkpoint));
+
+    /// <summary>Share of <see cref="EdgeOptions.SpoolMaxBytes"/> that is in use.</summary>
+    public double Fullness => (double)Bytes / _maxBytes;
+
+    /// <summary>How long the first of <see cref="Waiting"/> has waited; 0 where none does, or where the clock went back since.</summary>
+    public long OldestWaitingSeconds
+    {
+        get
+        {
+            // A page under way takes milliseconds; where the disk hangs, the last answer has to do.
+            if (Waiting > 0 && _reading.Wait(TimeSpan.FromSeconds(1)))
+            {
+                try
+                {
+                    _oldest.Parameters[0].Value = Interlocked.Read(ref _checkpoint);
+                    _oldestAt = _oldest.ExecuteScalar() as long? ?? 0;
+                }
+                catch (SqliteException)
+                {
+                    // The relay meets the same fault, and tells it.
+                }
+                finally
+                {
+                    _reading.Release();
+                }
+            }
+
+            return Waiting == 0 || _oldestAt == 0 ? 0 : Math.Max(0, _time.GetUtcNow().ToUnixTimeSeconds() - _oldestAt);
+        }
+    }
 
     public SpoolEntry Rent() => _pool.TryDequeue(out var entry) ? entry : new SpoolEntry(Return);
 
@@ -223,7 +273,14 @@ internal sealed class Spool : ITailedLog, IDisposable
         await _reading.WaitAsync(cancellationToken);
         try
         {
-            return Read(position, max);
+            var page = Read(position, max);
+            _unreadable = null;
+            return page;
+        }
+        catch (Exception e) when (e is SqliteException or InvalidDataException or InvalidCastException)
+        {
+            _unreadable = $"clicks after position {position} cannot be read: {e.Message} The next start of the edge salvages the file.";
+            throw;
         }
         finally
         {
@@ -244,6 +301,7 @@ internal sealed class Spool : ITailedLog, IDisposable
             Monitor.Pulse(_gate);
         }
 
+        Metrics.Spools.TryRemove(this, out _);
         _writer.Join();
         foreach (var statement in (ReadOnlySpan<Statement>)[_begin, _commit, _rollback, _insert, _saveCheckpoint, _prune])
         {
@@ -251,6 +309,7 @@ internal sealed class Spool : ITailedLog, IDisposable
         }
 
         _read.Dispose();
+        _oldest.Dispose();
         _readConnection.Dispose();
         _writeConnection.Dispose();
         _reading.Dispose();
@@ -273,65 +332,17 @@ internal sealed class Spool : ITailedLog, IDisposable
         }
     }
 
-    private static SqliteConnection Open(string file, Durability durability)
-    {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Pooling = false }.ToString());
-        try
-        {
-            connection.Open();
-            Execute(connection, "pragma journal_mode = wal");
-            Execute(connection, durability == Durability.Disk ? "pragma synchronous = full" : "pragma synchronous = normal");
-            Execute(
-                connection,
-                """
-                create table if not exists clicks (last integer primary key, count integer not null, data blob not null);
-                create table if not exists state (only integer primary key check (only = 1), id text not null, checkpoint integer not null);
-                """);
-            using var seed = connection.CreateCommand();
-            seed.CommandText = "insert into state (only, id, checkpoint) values (1, $id, 0) on conflict (only) do nothing";
-            seed.Parameters.AddWithValue("$id", Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4)));
-            seed.ExecuteNonQuery();
-            using var check = connection.CreateCommand();
-            check.CommandText = "pragma quick_check(1)";
-            if (check.ExecuteScalar() is not "ok" and var damage)
-            {
-                throw new InvalidDataException(Damaged(file, damage?.ToString()));
-            }
-
-            return connection;
-        }
-        catch (SqliteException e) when (e.SqliteErrorCode is 11 or 26) // SQLITE_CORRUPT, SQLITE_NOTADB
-        {
-            connection.Dispose();
-            throw new InvalidDataException(Damaged(file, e.Message), e);
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
-    }
-
-    private static string Damaged(string file, string? damage) =>
-        $"The spool {file} is damaged: {damage}. Clicks that were handed on are safe. Move the file with its -wal and -shm aside, start again, and keep it: it holds the clicks that were not handed on.";
-
-    private static void Execute(SqliteConnection connection, string sql)
-    {
-        using var command = connection.CreateCommand();
-        command.CommandText = sql;
-        command.ExecuteNonQuery();
-    }
-
-    private string ReadState(string name)
+    private (string Id, string Origin) ReadState(string name)
     {
         using var command = _writeConnection.CreateCommand();
-        command.CommandText = "select id, checkpoint, max(checkpoint, coalesce((select max(last) from clicks), 0)), coalesce((select sum(length(data)) from clicks), 0) from state";
+        command.CommandText = "select id, checkpoint, max(checkpoint, coalesce((select max(last) from clicks), 0)), coalesce((select sum(length(data)) from clicks), 0), coalesce((select sum(clicks) from salvage), 0), coalesce((select sum(unreadable) from salvage), 0) from state";
         using var reader = command.ExecuteReader();
         reader.Read();
         _checkpoint = _savedCheckpoint = reader.GetInt64(1);
         _last = reader.GetInt64(2);
         _bytes = reader.GetInt64(3);
-        return $"edge-{name}-{reader.GetString(0)}";
+        (Salvaged, Unreadable) = (reader.GetInt64(4), reader.GetInt64(5));
+        return (reader.GetString(0), $"edge-{name}-{reader.GetString(0)}");
     }
 
     /// <summary>The page from memory; null where it begins before what memory holds.</summary>
@@ -393,6 +404,11 @@ internal sealed class Spool : ITailedLog, IDisposable
         {
             var at = reader.GetInt64(0) - reader.GetInt64(1);
             ReadOnlySpan<byte> lines = (byte[])reader.GetValue(2);
+            if (reader.GetInt64(3) != SpoolFile.Checksum(reader.GetInt64(0), reader.GetInt64(1), lines))
+            {
+                throw new InvalidDataException($"The clicks up to position {reader.GetInt64(0)} do not match their checksum.");
+            }
+
             while (!lines.IsEmpty && events.Count < max)
             {
                 var end = lines.IndexOf((byte)'\n');
@@ -544,13 +560,14 @@ internal sealed class Spool : ITailedLog, IDisposable
             _begin.Run();
             if (keep)
             {
-                _insert.Bind(1, last).Bind(2, clicks).Bind(3, lines).Run();
+                _insert.Bind(1, last).Bind(2, clicks).Bind(3, lines)
+                    .Bind(4, _time.GetUtcNow().ToUnixTimeSeconds()).Bind(5, SpoolFile.Checksum(last, clicks, lines)).Run();
             }
 
             // A disk that failed is tried by writing the checkpoint again.
             if (checkpoint != _savedCheckpoint || _fault is not null)
             {
-                _saveCheckpoint.Bind(1, checkpoint).Run();
+                _saveCheckpoint.Bind(1, checkpoint).Bind(2, SpoolFile.Checksum(_id, checkpoint)).Run();
             }
 
             var prune = pruneRows > 0 && _pruneMore;

@@ -88,7 +88,7 @@ public static class PartnerPulseHost
         context.Response.WriteAsJsonAsync(
             new
             {
-                ready = report.Status == HealthStatus.Healthy,
+                ready = report.Status != HealthStatus.Unhealthy,
                 reasons = report.Entries.Where(e => e.Value.Status != HealthStatus.Healthy)
                     .ToDictionary(e => e.Key, e => e.Value.Description ?? e.Value.Exception?.Message),
             },

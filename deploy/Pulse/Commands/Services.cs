@@ -33,6 +33,9 @@ internal static class Services
             return [Service("standalone", fileName, arguments, OuterUrl(wanted), wanted.Url, common, wanted)];
         }
 
+        // The gateway, and whatever stands before it on this machine. The edge's own port is on the loopback interface alone.
+        common["Edge__TrustedProxies__0"] = "127.0.0.0/8";
+        common["Edge__TrustedProxies__1"] = "::1";
         common["Status__Peers__0"] = Address(wanted, EdgePort);
         common["Status__Peers__1"] = Address(wanted, ConversionsPort);
         common["Status__Peers__2"] = Address(wanted, PartnersPort);

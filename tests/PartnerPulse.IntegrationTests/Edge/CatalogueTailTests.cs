@@ -89,6 +89,66 @@ public class CatalogueTailTests
         await Until(() => edge.FollowAsync("/r/acme?to=https://help.example/"), HttpStatusCode.Found, TimeSpan.FromSeconds(1));
     }
 
+    [Fact]
+    public async Task Events_that_are_none_are_passed_over_told_and_keep_nobody_from_what_comes_after()
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"));
+        log.AppendRaw("link_published", "null");
+        log.AppendRaw("link_published", "[1,2]");
+        log.AppendRaw("link_published", """{"slug":"half"}""");
+        log.AppendRaw("link_published", """{"eventId":"0e3f6b0e-6ee1-4a1b-9a5e-0d2c8a6b3f11","programId":"main","occurredAt":"2026-01-01T00:00:00Z","partnerId":"acme","slug":null,"destination":"https://shop.example/"}""");
+        log.AppendRaw("partner_enrolled", """{"eventId":"not-an-id"}""");
+        log.Append(EdgeHost.Published("acme", "script", "javascript:alert(1)"), EdgeHost.Published("acme", "nowhere", "https://"), EdgeHost.Published("acme", "split", "https://shop.example/\r\nX: y"));
+        log.AppendUnknown("something_new");
+        log.Append(EdgeHost.Published("acme", "good", "https://shop.example/"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.FollowAsync("/r/good"), HttpStatusCode.Found, TimeSpan.FromSeconds(20));
+
+        foreach (var slug in new[] { "half", "script", "nowhere" })
+        {
+            using var response = await edge.FollowAsync($"/r/{slug}");
+            Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        }
+
+        Assert.Equal(5, (await edge.FiguresAsync()).GetProperty("catalogueEventsUnusable").GetInt64());
+        using var ready = await edge.Client.GetAsync(new Uri("/ready", UriKind.Relative));
+        Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("not json")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{}")]
+    [InlineData("""{"position":9,"events":null,"last":9}""")]
+    [InlineData("""{"position":9,"events":[null],"last":9}""")]
+    [InlineData("""{"position":9,"events":[{"position":9,"type":null,"data":{}}],"last":9}""")]
+    [InlineData("""{"position":"nine","events":[],"last":9}""")]
+    public async Task A_page_that_is_none_is_told_while_links_lead_on_and_the_next_good_one_is_taken(string page)
+    {
+        await using var log = await CatalogueLog.StartAsync();
+        log.Append(EdgeHost.Enrolled("acme"), EdgeHost.Published("acme", "first", "https://shop.example/"));
+        await using var edge = await EdgeHost.StartAsync(settings: log.Settings);
+        await Until(() => edge.FollowAsync("/r/first"), HttpStatusCode.Found, TimeSpan.FromSeconds(20));
+
+        log.Answer = page;
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!(await edge.Client.GetStringAsync(new Uri("/ready", UriKind.Relative), patience.Token)).Contains("catalogue", StringComparison.Ordinal))
+        {
+            await Task.Delay(20, patience.Token);
+        }
+
+        using (var response = await edge.FollowAsync("/r/first"))
+        {
+            Assert.Equal(HttpStatusCode.Found, response.StatusCode);
+        }
+
+        log.Append(EdgeHost.Published("acme", "second", "https://shop.example/"));
+        log.Answer = null;
+        await Until(() => edge.FollowAsync("/r/second"), HttpStatusCode.Found, TimeSpan.FromSeconds(20));
+    }
+
     private static async Task Until(Func<Task<HttpResponseMessage>> ask, HttpStatusCode expected, TimeSpan patience)
     {
         using var end = new CancellationTokenSource(patience);
@@ -110,16 +170,24 @@ public class CatalogueTailTests
         private readonly WebApplication _app;
         private readonly List<(string Type, JsonElement Data)> _events = [];
 
+        /// <summary>What is answered instead of a page.</summary>
+        public string? Answer { get; set; }
+
         private CatalogueLog(WebApplication app)
         {
             _app = app;
             app.MapGet("/v1/catalogue", (HttpRequest request, long after, int limit) =>
             {
                 Assert.Equal("Bearer the-key", request.Headers.Authorization.ToString());
+                if (Answer is { } other)
+                {
+                    return Results.Text(other, "application/json");
+                }
+
                 lock (_events)
                 {
                     var page = _events.Select((e, i) => new { position = (long)i + 1, type = e.Type, data = e.Data }).Skip((int)after).Take(limit).ToArray();
-                    return new { position = page.Length > 0 ? page[^1].position : after, events = page, last = (long)_events.Count };
+                    return Results.Json(new { position = page.Length > 0 ? page[^1].position : after, events = page, last = (long)_events.Count });
                 }
             });
         }
@@ -148,11 +216,13 @@ public class CatalogueTailTests
             }
         }
 
-        public void AppendUnknown(string type)
+        public void AppendUnknown(string type) => AppendRaw(type, "{}");
+
+        public void AppendRaw(string type, string data)
         {
             lock (_events)
             {
-                _events.Add((type, JsonDocument.Parse("{}").RootElement));
+                _events.Add((type, JsonDocument.Parse(data).RootElement));
             }
         }
 

@@ -44,7 +44,8 @@ internal sealed class EdgeHost : IAsyncDisposable
 
     /// <summary>Starts an edge whose catalogue on disk holds <paramref name="catalogue"/>.</summary>
     public static async Task<EdgeHost> StartAsync(
-        IReadOnlyList<IEvent>? catalogue = null, string? folder = null, IReadOnlyDictionary<string, string?>? settings = null)
+        IReadOnlyList<IEvent>? catalogue = null, string? folder = null, IReadOnlyDictionary<string, string?>? settings = null,
+        TimeProvider? time = null, ILoggerProvider? logs = null)
     {
         var ownsFolder = folder is null;
         folder ??= Directory.CreateTempSubdirectory("pulse-edge-").FullName;
@@ -71,6 +72,16 @@ internal sealed class EdgeHost : IAsyncDisposable
         });
         builder.Configuration.AddInMemoryCollection(settings ?? new Dictionary<string, string?>());
         builder.Logging.ClearProviders();
+        if (logs is not null)
+        {
+            builder.Logging.AddProvider(logs).SetMinimumLevel(LogLevel.Trace).AddFilter("Microsoft.AspNetCore", LogLevel.Trace);
+        }
+
+        if (time is not null)
+        {
+            builder.Services.AddSingleton(time);
+        }
+
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.AddPartnerPulse();
         builder.AddEdge();
@@ -98,6 +109,16 @@ internal sealed class EdgeHost : IAsyncDisposable
     /// <summary>Everything in the spool, in its order.</summary>
     public async Task<IReadOnlyList<ClickRecorded>> ClicksAsync() =>
         [.. (await Spool.ReadAsync(0, int.MaxValue, default)).Events.Select(e => (ClickRecorded)e.Event)];
+
+    /// <summary>The edge's figures in <c>/v1/status</c>.</summary>
+    public async Task<JsonElement> FiguresAsync()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/status?local=true");
+        request.Headers.Authorization = new("Bearer", Key);
+        using var response = await Client.SendAsync(request);
+        return JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("services").EnumerateArray()
+            .Single(service => service.GetProperty("name").GetString() == "edge").GetProperty("figures");
+    }
 
     public async Task<HttpResponseMessage> FollowAsync(string pathAndQuery, params (string Name, string Value)[] headers)
     {

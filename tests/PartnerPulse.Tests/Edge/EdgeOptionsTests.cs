@@ -18,9 +18,13 @@ public class EdgeOptionsTests
             PublicUrl = "ftp://x",
             Partners = new() { Url = "https://partners.example" },
             Cookie = new() { Days = 401, Mode = CookieMode.Domain },
+            TrustedProxies = ["10.0.0.0/8", "proxy.example"],
+            Limits = new() { MarkAbove = 10, RefuseAbove = 9, RequestLineBytes = 1, HeadersBytes = 1, Headers = 1, HeadersSeconds = 0, KeepAliveSeconds = 0, BodyBytesPerSecond = 0, Connections = 0 },
         }).ToArray();
         Assert.Equal(
-            ["Edge:Name", "Edge:Durability", "Edge:SpoolMaxBytes", "Edge:ImportMaxBytes", "Edge:FallbackUrl", "Edge:PublicUrl", "Edge:Partners:Key", "Edge:Cookie:Days", "Edge:Cookie:Domain"],
+            ["Edge:Name", "Edge:Durability", "Edge:SpoolMaxBytes", "Edge:ImportMaxBytes", "Edge:FallbackUrl", "Edge:PublicUrl", "Edge:Partners:Key", "Edge:TrustedProxies", "Edge:Limits:RequestLineBytes",
+             "Edge:Limits:HeadersBytes", "Edge:Limits:Headers", "Edge:Limits:HeadersSeconds", "Edge:Limits:KeepAliveSeconds", "Edge:Limits:BodyBytesPerSecond",
+             "Edge:Limits:Connections", "Edge:Limits:MarkAbove", "Edge:Cookie:Days", "Edge:Cookie:Domain"],
             faults.Select(f => f[..f.IndexOf(' ', StringComparison.Ordinal)]));
     }
 

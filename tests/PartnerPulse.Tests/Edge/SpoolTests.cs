@@ -168,27 +168,6 @@ public sealed class SpoolTests : IDisposable
         Assert.Contains("Edge:Data", Assert.Throws<InvalidDataException>(() => Open()).Message, StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData(0)]
-    [InlineData(4_096)]
-    public async Task A_damaged_file_is_named_with_what_to_do(int offset)
-    {
-        using (var spool = Open())
-        {
-            await Append(spool, [.. Enumerable.Range(0, 500).Select(A_click)]);
-        }
-
-        using (var file = new FileStream(_folder.File("spool.db"), FileMode.Open))
-        {
-            file.Position = offset;
-            file.Write([.. Enumerable.Repeat((byte)0x5A, 2_048)]);
-        }
-
-        var message = Assert.Throws<InvalidDataException>(() => Open()).Message;
-        Assert.Contains(_folder.File("spool.db"), message, StringComparison.Ordinal);
-        Assert.Contains("Move the file", message, StringComparison.Ordinal);
-    }
-
     [Fact]
     public async Task What_waits_when_the_edge_stops_is_kept()
     {
