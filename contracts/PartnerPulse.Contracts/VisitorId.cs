@@ -14,9 +14,13 @@ public static class VisitorId
     /// <summary>Characters of the keyed check in the cookie (base64url of 128 bits).</summary>
     public const int CheckLength = 22;
 
-    /// <summary>The id in <paramref name="value"/>, which is an id or the whole cookie value.</summary>
-    public static string FromIdOrCookie(string value) =>
-        value.Length == IdLength + 1 + CheckLength && value[IdLength] == '.' && IsMadeByTheEdge(value.AsSpan(0, IdLength))
+    /// <summary>What the cookie holds in the place of an id where the visitor refuses to be remembered. It names nobody.</summary>
+    public const string Refused = "refused";
+
+    /// <summary>The id in <paramref name="value"/>, which is an id or the whole cookie value; null for <see cref="Refused"/>.</summary>
+    public static string? FromIdOrCookie(string value) =>
+        value == Refused ? null
+        : value.Length == IdLength + 1 + CheckLength && value[IdLength] == '.' && IsMadeByTheEdge(value.AsSpan(0, IdLength))
             ? value[..IdLength]
             : value;
 

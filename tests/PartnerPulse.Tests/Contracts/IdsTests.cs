@@ -82,6 +82,7 @@ public sealed class IdsTests
     [InlineData("0123456789ABCDEF0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAA", "0123456789ABCDEF0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAA")]
     [InlineData("customer.42", "customer.42")]
     [InlineData("", "")]
-    public void A_visitor_is_named_by_its_id_or_by_the_whole_cookie(string value, string visitor) =>
+    [InlineData("refused", null)]
+    public void A_visitor_is_named_by_its_id_or_by_the_whole_cookie(string value, string? visitor) =>
         Assert.Equal(visitor, VisitorId.FromIdOrCookie(value));
 }
