@@ -50,6 +50,8 @@ public static class EdgeService
         services.AddHostedService(provider => provider.GetRequiredService<CatalogueTail>());
         services.AddHttpClient(nameof(CatalogueTail));
         services.AddSingleton<FollowLink>();
+        services.AddSingleton<Landing>();
+        services.AddSingleton<LandingScript>();
         services.AddSingleton<ImportClicks>();
 
         builder.AddRelayToBus(provider => provider.GetRequiredService<Spool>(), Key);
@@ -58,10 +60,12 @@ public static class EdgeService
         services.AddHealthChecks().AddCheck<SpoolCheck>("spool").AddCheck<CatalogueCheck>("catalogue");
     }
 
-    /// <summary><c>/r/{slug}</c> and <c>/v1/imports/clicks</c>.</summary>
+    /// <summary><c>/r/{slug}</c>, <c>/t</c>, <c>/t.js</c> and <c>/v1/imports/clicks</c>.</summary>
     public static void MapEdge(this WebApplication app)
     {
         FollowLink.Map(app);
+        Landing.Map(app);
+        LandingScript.Map(app);
         ImportClicks.Map(app);
     }
 

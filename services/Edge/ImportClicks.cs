@@ -261,7 +261,8 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         return host;
     }
 
-    private static string? Query(string? address)
+    /// <summary>The raw query of an address, without the question mark; null where there is none.</summary>
+    internal static string? Query(string? address)
     {
         if (address is null)
         {

@@ -14,6 +14,8 @@ internal static class Metrics
     public static readonly Counter<long> Burst = Diagnostics.Meter.CreateCounter<long>("pulse.edge.clicks_burst", "{click}", "Clicks marked because many came from their network");
     public static readonly Counter<long> Refused = Diagnostics.Meter.CreateCounter<long>("pulse.edge.clicks_refused", "{request}", "Requests answered 429");
     public static readonly Counter<long> NetworksForgotten = Diagnostics.Meter.CreateCounter<long>("pulse.edge.networks_forgotten", "{network}", "Networks whose count of clicks made room for another's");
+    public static readonly Counter<long> LandingsUnknown = Diagnostics.Meter.CreateCounter<long>("pulse.edge.landings_unknown", "{request}", "Landings that name a partner whom nobody knows");
+    public static readonly Counter<long> LandingsRefused = Diagnostics.Meter.CreateCounter<long>("pulse.edge.landings_refused", "{request}", "Landings sent by origins that belong to no program");
     public static readonly Counter<long> ImportRejected = Diagnostics.Meter.CreateCounter<long>("pulse.edge.import_lines_rejected", "{line}", "Lines of imports that were refused");
     public static readonly Counter<long> CatalogueFailures = Diagnostics.Meter.CreateCounter<long>("pulse.edge.catalogue_failures", "{attempt}", "Attempts to read the catalogue that failed");
     public static readonly Counter<long> CatalogueEventsUnusable = Diagnostics.Meter.CreateCounter<long>("pulse.edge.catalogue_events_unusable", "{event}", "Catalogue events that were not what their name says, and were passed over");

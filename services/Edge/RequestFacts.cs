@@ -28,13 +28,33 @@ internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, 
         return text.Length <= length ? text : text[..(char.IsHighSurrogate(text[length - 1]) ? length - 1 : length)];
     }
 
-    /// <summary>Who it is, where that may be known; makes the browser remember a new or known visitor.</summary>
-    public string? Visitor(HttpContext http, ClickSignals? signals)
+    /// <summary>Who followed a link, where that may be known; makes the browser remember a new or known visitor.</summary>
+    public string? Visitor(HttpContext http, ClickSignals? signals) =>
+        cookie.IsSet && MayBeKnown(signals) ? Known(http, newcomer: null) : null;
+
+    /// <summary>
+    /// Who landed. The id of a new visitor comes from the landing's number, so that a landing that is sent again because its
+    /// answer was lost names the visitor that is in the log.
+    /// </summary>
+    public string? LandedVisitor(HttpContext http, ClickSignals? signals, string program, string nonce) =>
+        cookie.IsSet && MayBeKnown(signals) && IsSameSite(http.Request) ? Known(http, cookie.IdOfLanding(program, nonce)) : null;
+
+    /// <summary>Puts a word of refusal, which is the same for everyone, in the place of the visitor's id.</summary>
+    public void RememberRefusal(HttpContext http)
     {
-        if (!cookie.IsSet || signals is { Gpc: true })
+        if (cookie.IsSet && IsSameSite(http.Request))
         {
-            return null;
+            http.Response.Headers.SetCookie = cookie.RefusalHeader;
         }
+    }
+
+    private static bool MayBeKnown(ClickSignals? signals) => signals is not ({ Gpc: true } or { Consent: false });
+
+    // Browsers drop a cookie that a request of another site's page brings: an id for it would be one that nobody ever shows.
+    private static bool IsSameSite(HttpRequest request) => First(request.Headers, "Sec-Fetch-Site") != "cross-site";
+
+    private string? Known(HttpContext http, string? newcomer)
+    {
 
         string? visitor = null;
         foreach (var header in http.Request.Headers.Cookie)
@@ -48,7 +68,7 @@ internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, 
             return visitor;
         }
 
-        visitor ??= VisitorCookie.NewId();
+        visitor ??= newcomer ?? VisitorCookie.NewId();
         http.Response.Headers.SetCookie = cookie.Header(visitor);
         return visitor;
     }
@@ -61,9 +81,10 @@ internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, 
         var purpose = First(headers, "Sec-Purpose") ?? First(headers, "Purpose") ?? First(headers, "X-Moz") ?? First(headers, "X-Purpose");
         var gpc = First(headers, "Sec-GPC") == "1";
         var dnt = First(headers, "DNT") == "1";
-        return method is null && purpose is null && !gpc && !dnt
+        bool? consent = VisitorCookie.Refuses(headers.Cookie) ? false : null;
+        return method is null && purpose is null && !gpc && !dnt && consent is null
             ? null
-            : new ClickSignals { Method = method, Purpose = purpose, Gpc = gpc, Dnt = dnt };
+            : new ClickSignals { Method = method, Purpose = purpose, Gpc = gpc, Dnt = dnt, Consent = consent };
     }
 
     private static string? First(IHeaderDictionary headers, string name) =>

@@ -36,6 +36,15 @@ public class EdgeOptionsTests
         Assert.Equal(CookieMode.Domain, new CookieOptions { Domain = "shop.example" }.EffectiveMode);
     }
 
+    [Theory]
+    [InlineData(29, false)]
+    [InlineData(30, true)]
+    [InlineData(60, true)]
+    [InlineData(400, true)]
+    [InlineData(401, false)]
+    public void A_visitor_is_remembered_for_30_to_400_days(int days, bool allowed) =>
+        Assert.Equal(allowed, !EdgeOptionsSetup.Faults(new EdgeOptions { Cookie = new() { Days = days } }).Any());
+
     [Fact]
     public void A_domain_contradicts_a_cookie_of_the_host_alone() =>
         Assert.Contains("Edge:Cookie:Domain", Assert.Single(EdgeOptionsSetup.Faults(new EdgeOptions { Cookie = new() { Mode = CookieMode.Host, Domain = "shop.example" } })), StringComparison.Ordinal);

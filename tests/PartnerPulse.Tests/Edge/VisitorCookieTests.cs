@@ -25,6 +25,53 @@ public class VisitorCookieTests
     public void A_host_cookie_has_no_domain() =>
         Assert.EndsWith("; Max-Age=2592000; Path=/; SameSite=Lax; HttpOnly", Make(new() { Mode = CookieMode.Host, Days = 30, Secure = false }).Header(VisitorCookie.NewId()), StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData(30)]
+    [InlineData(60)]
+    [InlineData(90)]
+    [InlineData(400)]
+    public void It_lives_as_long_as_configured_and_each_time_it_is_set_anew(int days)
+    {
+        var cookie = Make(new() { Domain = "shop.example", Days = days });
+        var id = VisitorCookie.NewId();
+        Assert.Contains($"; Max-Age={days * 24 * 60 * 60};", cookie.Header(id), StringComparison.Ordinal);
+        Assert.Equal(cookie.Header(id), cookie.Header(cookie.Read($"pp_vid={Value(cookie.Header(id))}")!));
+    }
+
+    [Fact]
+    public void Without_a_domain_nobody_is_remembered()
+    {
+        Assert.False(Make(new()).IsSet);
+        Assert.False(Make(new() { Mode = CookieMode.Off }).IsSet);
+        Assert.True(Make(new() { Mode = CookieMode.Host }).IsSet);
+    }
+
+    [Fact]
+    public void A_refusal_is_a_word_in_the_place_of_the_id()
+    {
+        Assert.Equal("refused", Value(s_cookie.RefusalHeader));
+        Assert.Equal(Attributes(s_cookie.Header(VisitorCookie.NewId())), Attributes(s_cookie.RefusalHeader));
+        Assert.Null(s_cookie.Read("pp_vid=refused"));
+        Assert.True(VisitorCookie.Refuses("a=b; pp_vid=refused"));
+        Assert.True(VisitorCookie.Refuses(new(["a=b", "pp_vid=refused; c=d"])));
+        Assert.All(["", "pp_vid=refused2", "xpp_vid=refused", "pp_vid=", "a=pp_vid=refused"], header => Assert.False(VisitorCookie.Refuses(header)));
+    }
+
+    [Fact]
+    public void Who_lands_as_nobody_gets_an_id_that_the_landing_alone_decides_and_no_page_can_make()
+    {
+        var id = s_cookie.IdOfLanding("main", "0123456789abcdef");
+        Assert.Equal(id, s_cookie.IdOfLanding("main", "0123456789abcdef"));
+        Assert.Equal(id, s_cookie.Read($"pp_vid={Value(s_cookie.Header(id))}"));
+        Assert.Equal(4, new HashSet<string>(StringComparer.Ordinal)
+        {
+            id,
+            s_cookie.IdOfLanding("main", "0123456789abcdeF"),
+            s_cookie.IdOfLanding("second", "0123456789abcdef"),
+            new VisitorCookie(new CookieOptions { Domain = "shop.example" }, new SigningKey(new byte[32])).IdOfLanding("main", "0123456789abcdef"),
+        }.Count);
+    }
+
     [Fact]
     public void A_wrong_check_names_nobody()
     {
@@ -46,6 +93,8 @@ public class VisitorCookieTests
         Assert.Null(new VisitorCookie(new CookieOptions { Domain = "shop.example" }, new SigningKey(new byte[32])).Read($"pp_vid={Value(s_cookie.Header(VisitorCookie.NewId()))}"));
 
     private static VisitorCookie Make(CookieOptions options) => new(options, new SigningKey([.. Enumerable.Range(1, 32).Select(i => (byte)i)]));
+
+    private static string Attributes(string header) => header[header.IndexOf(';', StringComparison.Ordinal)..];
 
     private static string Value(string header) => header[(header.IndexOf('=', StringComparison.Ordinal) + 1)..header.IndexOf(';', StringComparison.Ordinal)];
 }
