@@ -10,15 +10,18 @@ internal static class TestCommand
     /// <summary>Set where a missing server is a failure and no reason to skip.</summary>
     public const string RequireServers = "PULSE_REQUIRE_SERVERS";
 
+    /// <summary>Set where a missing browser is a failure and no reason to skip.</summary>
+    public const string RequireBrowser = "PULSE_REQUIRE_BROWSER";
+
     /// <summary>The data folder whose servers the tests use.</summary>
     public const string ServersFolder = "PULSE_TEST_DATA";
 
     public static Command Build()
     {
         var filter = new Option<string?>("--filter") { Description = "As dotnet test takes it, such as FullyQualifiedName~Relay.", HelpName = "EXPRESSION" };
-        var noServers = new Option<bool>("--no-servers") { Description = "Start no servers; tests that need one are skipped." };
+        var noServers = new Option<bool>("--no-servers") { Description = "Start no servers and install nothing; tests that need a server are skipped." };
         var longer = new Option<bool>("--long") { Description = "Also the long versions of the kill and property tests." };
-        var command = new Command("test", "Run all tests, on a PostgreSQL and a RabbitMQ of their own.") { filter, noServers, longer };
+        var command = new Command("test", "Run all tests, on a PostgreSQL and a RabbitMQ of their own and in a Chromium.") { filter, noServers, longer };
         Examples.Of(command, "./pulse test", "./pulse test --filter FullyQualifiedName~Attribution", "./pulse test --long");
         command.SetAction((parsed, cancellation) => RunAsync(
             parsed.GetValue(filter), parsed.GetValue(noServers), parsed.GetValue(longer), cancellation));
@@ -41,6 +44,7 @@ internal static class TestCommand
         if (inCi)
         {
             environment[RequireServers] = "1";
+            environment[RequireBrowser] = "1";
         }
 
         await PrivateServers.RemoveDeadAsync(root);
@@ -54,6 +58,12 @@ internal static class TestCommand
             {
                 environment[ServersFolder] = folder;
                 environment[RequireServers] = "1";
+            }
+
+            if (!noServers && await FindBrowserAsync(inCi ? broken : null, cancellation) is { } browser)
+            {
+                environment[Chromium.Variable] = browser;
+                environment[RequireBrowser] = "1";
             }
 
             var ran = 0;
@@ -102,6 +112,21 @@ internal static class TestCommand
         {
             Terminal.Fail(fault.Message);
             broken?.Add("the servers did not start");
+            return null;
+        }
+    }
+
+    /// <summary>The same for the browser.</summary>
+    private static async Task<string?> FindBrowserAsync(List<string>? broken, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Chromium.PrepareAsync(Terminal.Say(json: false), cancellation);
+        }
+        catch (ProvisioningException fault)
+        {
+            Terminal.Fail(fault.Message);
+            broken?.Add("there is no browser");
             return null;
         }
     }

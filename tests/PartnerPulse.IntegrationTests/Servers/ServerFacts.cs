@@ -20,3 +20,24 @@ public sealed class ServersFactAttribute : FactAttribute
 {
     public ServersFactAttribute() => Skip = TestServers.WhyNoPostgres ?? TestServers.WhyNoRabbitMq;
 }
+
+/// <summary>A test in a real Chromium.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class BrowserFactAttribute : FactAttribute
+{
+    public BrowserFactAttribute() => Skip = TestServers.WhyNoChromium;
+}
+
+/// <inheritdoc cref="BrowserFactAttribute"/>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class BrowserTheoryAttribute : TheoryAttribute
+{
+    public BrowserTheoryAttribute() => Skip = TestServers.WhyNoChromium;
+}
+
+/// <summary>A test in a real Chromium on a real PostgreSQL.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class BrowserSystemFactAttribute : FactAttribute
+{
+    public BrowserSystemFactAttribute() => Skip = TestServers.WhyNoPostgres ?? TestServers.WhyNoChromium;
+}

@@ -24,6 +24,10 @@ public static class TestServers
     /// <summary>The same for RabbitMQ.</summary>
     public static string? WhyNoRabbitMq => IsRequired || RabbitMq.IsAtHand ? null : $"needs RabbitMQ: install it, or set {RabbitMq.Variable}";
 
+    /// <summary>The same for the browser.</summary>
+    public static string? WhyNoChromium =>
+        Environment.GetEnvironmentVariable(TestCommand.RequireBrowser) == "1" || Chromium.Find() is not null ? null : $"needs Chromium: install it, or set {Chromium.Variable}";
+
     /// <summary>Connection string of a new, empty database.</summary>
     public static async Task<string> NewDatabaseAsync(CancellationToken cancellation = default)
     {
