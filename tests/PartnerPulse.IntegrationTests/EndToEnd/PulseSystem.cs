@@ -59,9 +59,12 @@ internal sealed class PulseSystem : IAsyncDisposable
     /// <summary>The attribution log, read where it is kept.</summary>
     public EventLog Log { get; }
 
+    public int Port => Http.BaseAddress!.Port;
+
     /// <param name="mode">How to run.</param>
     /// <param name="ownBroker">A RabbitMQ that is this system's alone and under its supervisor, to be killed.</param>
-    public static async Task<PulseSystem> StartAsync(Mode mode, bool ownBroker = false)
+    /// <param name="settings">Of the services, by the names of environment variables.</param>
+    public static async Task<PulseSystem> StartAsync(Mode mode, bool ownBroker = false, IReadOnlyDictionary<string, string?>? settings = null)
     {
         var data = DataFolder.Open(PrivateServers.Folder(TestServers.Root(), Environment.ProcessId, $"-system-{Interlocked.Increment(ref s_systems)}"));
         var database = await TestServers.NewDatabaseAsync();
@@ -75,7 +78,7 @@ internal sealed class PulseSystem : IAsyncDisposable
             FileName = fileName,
             Arguments = arguments,
             LogFile = data.Log("up"),
-            Environment = new Dictionary<string, string?>(StringComparer.Ordinal)
+            Environment = new Dictionary<string, string?>(settings ?? new Dictionary<string, string?>(), StringComparer.Ordinal)
             {
                 [Postgres.Variable] = database, [RabbitMq.Variable] = broker, [AdminKey.Variable] = null,
             },
@@ -135,6 +138,19 @@ internal sealed class PulseSystem : IAsyncDisposable
         await UntilAsync($"the link {slug} leads somewhere", TimeSpan.FromSeconds(30), async () =>
             (await SendAsync(HttpMethod.Head, $"/r/{slug}", key: "")).Status == HttpStatusCode.Found ? "" : null);
         return slug;
+    }
+
+    /// <summary>Registers the origins of the program's pages and waits until the edge takes landings from them.</summary>
+    public async Task ConfigureAsync(IReadOnlyList<string> origins)
+    {
+        (await SendAsync(HttpMethod.Put, "/v1/program", Json(new { origins }))).AssertStatus(HttpStatusCode.OK);
+        await UntilAsync($"landings are taken from {origins[^1]}", TimeSpan.FromSeconds(30), async () =>
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Options, Address("/t"));
+            request.Headers.Add("Origin", origins[^1]);
+            using var response = await Http.SendAsync(request);
+            return response.IsSuccessStatusCode ? "" : null;
+        });
     }
 
     /// <summary>Follows a link as a browser does.</summary>
