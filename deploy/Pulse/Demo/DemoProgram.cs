@@ -93,7 +93,7 @@ internal sealed record DemoProgram(
             }
 
             clicks.AddRange(journey);
-            if (journey.Count > 0 && person % 40 == 0)
+            if (journey.Count > 0 && person % 40 == 20)
             {
                 clicks.Add(Machine(journey[^1], s_machines[person / 40 % s_machines.Length]));
             }
