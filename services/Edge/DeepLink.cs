@@ -23,6 +23,11 @@ internal static class DeepLink
             return (null, "is not text in UTF-8");
         }
 
+        if (asked.Length == 0)
+        {
+            return (null, NoPath);
+        }
+
         foreach (var c in asked)
         {
             if (char.IsControl(c) || c == '\\')

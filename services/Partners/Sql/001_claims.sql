@@ -8,11 +8,15 @@ create table if not exists {schema}.claims (
     owner text not null,
     constraint pk_claims primary key (kind, name)
 );
--- Tables from before programs had names knew partners only.
+-- Tables from before programs had names knew partners only, and nothing of what reads like a slug: the rule is Names.Skeleton's.
 do $$ begin
     if exists (select from information_schema.columns where table_schema = '{schema}' and table_name = 'claims' and column_name = 'partner_id') then
         alter table {schema}.claims rename column partner_id to owner;
         alter table {schema}.claims drop constraint if exists claims_kind_check;
+        insert into {schema}.claims (kind, name, owner)
+        select 'skeleton', replace(replace(translate(name, '01i-', 'oll'), 'm', 'rn'), 'w', 'vv') as skeleton, min(owner)
+          from {schema}.claims where kind = 'slug' group by skeleton
+        on conflict on constraint pk_claims do nothing;
     end if;
 end $$;
 create index if not exists ix_claims_owner on {schema}.claims (owner, kind) where kind in ('link-host', 'origin');

@@ -4,9 +4,11 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Npgsql;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Partners;
 
 namespace PartnerPulse.IntegrationTests.Partners;
 
@@ -169,6 +171,44 @@ public sealed class LinksTests(PartnersFixture fixture) : IClassFixture<Partners
         Assert.Equal(10_000, first.Json.GetProperty("links").EnumerateArray().Select(l => l.GetProperty("slug").GetString()).Distinct().Count());
         Assert.True(took < TimeSpan.FromSeconds(20), $"{took.TotalSeconds:F1} s"); // It takes about two; the bound is for a machine with other things to do.
         (await service.PostAsync(Path, """{"destination":"https://shop.example/one-more"}""")).AssertStatus(HttpStatusCode.Created);
+    }
+
+    [PostgresFact]
+    public async Task Files_that_come_at_once_on_two_instances_are_each_taken_in_whole()
+    {
+        var one = await EnrolledAsync();
+        await using var two = await fixture.AnotherInstanceAsync();
+        string File(int from) => "destination\n" + string.Concat(Enumerable.Range(from, 3_000).Select(i => $"https://shop.example/{i}\n"));
+
+        var answers = await Task.WhenAll(BulkAsync(one, File(0), "text/csv"), BulkAsync(two, File(1_000), "text/csv"), BulkAsync(one, File(2_000), "text/csv"));
+
+        Assert.All(answers, answer => answer.AssertStatus(HttpStatusCode.OK));
+        Assert.All(answers, answer => Assert.Equal(3_000, answer.Json.GetProperty("links").GetArrayLength()));
+        Assert.Equal(5_000, answers.Sum(answer => answer.Json.GetProperty("created").GetInt32()));
+        Assert.Equal(5_001, (await one.GetAsync($"/v1/partners/{_id}")).Json.GetProperty("links").GetArrayLength());
+    }
+
+    [PostgresFact]
+    public async Task Names_from_before_are_still_held_and_what_reads_like_them_too()
+    {
+        await using var before = await fixture.OfItsOwnAsync();
+        string[] slugs = ["acme-1", "wow-m1x", "i-o-u", "rnvv00"];
+        foreach (var (slug, i) in slugs.Select((slug, i) => (slug, i)))
+        {
+            (await before.PostAsync("/v1/partners", $$"""{"id":"p{{i}}","ref":"r{{i}}","name":"Acme","destination":"https://shop.example/"}""")).AssertStatus(HttpStatusCode.Created);
+            (await before.PostAsync($"/v1/partners/p{i}/links", $$"""{"slug":"{{slug}}","destination":"https://shop.example/"}""")).AssertStatus(HttpStatusCode.Created);
+        }
+
+        await using var source = NpgsqlDataSource.Create(before.Database);
+        const string Claims = "select string_agg(concat_ws(' ', kind, name, owner), E'\\n' order by kind, name) from partners.claims";
+        await using var read = source.CreateCommand(Claims);
+        var held = (string)(await read.ExecuteScalarAsync())!;
+        await using var undo = source.CreateCommand("delete from partners.claims where kind = 'skeleton'; drop index partners.ix_claims_owner; alter table partners.claims rename column owner to partner_id");
+        await undo.ExecuteNonQueryAsync();
+
+        await using var after = await TestService.StartAsync(builder => builder.AddPartners(), app => app.MapPartners(), before);
+
+        Assert.Equal(held, await read.ExecuteScalarAsync());
     }
 
     [PostgresTheory]

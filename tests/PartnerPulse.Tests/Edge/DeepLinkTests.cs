@@ -1,9 +1,24 @@
+using System.Text;
+using FsCheck;
+using FsCheck.Fluent;
 using PartnerPulse.Edge;
+using Xunit.Abstractions;
 
 namespace PartnerPulse.Tests.Edge;
 
-public class DeepLinkTests
+public class DeepLinkTests(ITestOutputHelper output)
 {
+    /// <summary>What hostile addresses are made of.</summary>
+    private static readonly string[] s_pieces =
+    [
+        "https", "http", "HTTPS", "javascript", "data", "file", "blob", ":", ":", "/", "/", "//", "//", "///", "\\", "%2f", "%2F", "%252f", "%5c", "%255c", "@", "%40",
+        "evil.example", "evil.example", "shop.example", "shop.example", "help.example", "xn--mller-kva.example", "m\u00FCller.example", "xn--", "localhost", "127.0.0.1", "[::1]", "[", "]",
+        ".", "..", "%2e", "/../", "/./", "?", "#", "%3f", "%23", "&", ";", "=", "%", "%%", "%0", "%00", "%0d%0a", "%0a", "%250a", "\t", "\r", "\n", " ", "+", "%20", "%C2%85", "%E2%80%AE",
+        "\u3002", "\uFF0F", "\uFF20", "\u2215", "\u200B", "\u00AD", "\uFEFF", "\uD83D\uDE00", "\uFFFD", "\u00DF", "%FF", "%C0%AF", "%F0%9F%98%80", ":8443", ":443", ":80", ":99999", ":-1", "a", "p", "0", "-", "_", "~", "<", ">", "\"", "'", "|", "^", "`", "{", "}",
+    ];
+
+    private static readonly string[] s_allowedOrigins = ["https://shop.example", "https://help.example", "https://xn--mller-kva.example"];
+
     private static readonly ProgramSettings s_program = new(
         "main", [], [], ["help.example", "xn--mller-kva.example"], ["ref", "via"], Fallback: null);
 
@@ -58,7 +73,7 @@ public class DeepLinkTests
         "/%252e%252e%252f%252fevil.example/%255c", "https://shop.example//evil.example", "https://shop.example/%252fevil.example",
 
         // Neither a path nor an address.
-        "evil.example", "p", "?x=1", "%23top", ".", "..", "./p", "@evil.example", ";//evil.example", "%252F%252Fevil.example", "%25252F%25252Fevil.example",
+        "", "evil.example", "p", "?x=1", "%23top", ".", "..", "./p", "@evil.example", ";//evil.example", "%252F%252Fevil.example", "%25252F%25252Fevil.example",
 
         // No text.
         "/%FF", "/%C0%AF", "/%ED%A0%80", "%C0%AF%C0%AFevil.example",
@@ -115,5 +130,42 @@ public class DeepLinkTests
         var own = Destination.Parse("https://shop.example/")!;
         Assert.Equal("https://shop.example/x", DeepLink.Resolve(own, program: null, "https://shop.example/x").Page!.Address);
         Assert.Null(DeepLink.Resolve(own, program: null, "https://help.example/x").Page);
+    }
+
+    [Fact]
+    public void Whatever_is_asked_for_the_answer_is_a_page_of_an_allowed_host_or_none()
+    {
+        var own = Destination.Parse("https://shop.example/landing?a=1#f")!;
+        var led = 0;
+        Properties.Hold(output, Values(), 200_000, value =>
+        {
+            var (page, refusal) = DeepLink.Resolve(own, s_program, value);
+            Assert.True(page is null != refusal is null, value);
+            if (page is null)
+            {
+                return;
+            }
+
+            // Judged by its characters, not by the parser that wrote it.
+            led++;
+            var location = page.For("x=1", "7");
+            var origin = s_allowedOrigins.FirstOrDefault(o => location.StartsWith(o + "/", StringComparison.Ordinal));
+            Assert.True(origin is not null, $"{value} leads to {location}");
+            Assert.False(location.AsSpan(origin.Length).StartsWith("//"), $"{value} leads to {location}");
+            Assert.True(location.All(c => c is > ' ' and <= '~' and not '\\'), $"{value} leads to {location}");
+        });
+        Assert.True(led > 1_000, $"only {led} led anywhere: the values are too wild to show anything");
+    }
+
+    private static Arbitrary<string> Values()
+    {
+        var piece = Gen.Elements(s_pieces);
+        var anything = from length in Gen.Choose(1, 9) from pieces in Gen.ArrayOf(piece, length) select string.Concat(pieces);
+        var behind = from start in Gen.Elements("/", "https://", "https://shop.example", "https://shop.example/", "http://", "//", "/%2f", "https://help.example") from rest in anything select start + rest;
+        var encoded = from text in Gen.OneOf(anything, behind) from one in Gen.Choose(0, 3) select one == 0 ? Uri.EscapeDataString(text.Replace("\uFFFD", "", StringComparison.Ordinal)) : text;
+        var characters = from length in Gen.Choose(1, 20)
+                         from codes in Gen.ArrayOf(Gen.Frequency((3, Gen.Choose(1, 127)), (1, Gen.Choose(128, 0xD7FF))), length)
+                         select "/" + codes.Aggregate(new StringBuilder(), (text, code) => text.Append((char)code));
+        return Gen.Frequency((4, encoded), (4, behind), (1, characters)).ToArbitrary();
     }
 }
