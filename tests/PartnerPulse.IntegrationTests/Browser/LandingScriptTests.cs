@@ -49,6 +49,8 @@ public sealed class LandingScriptTests(ChromiumBrowser chromium) : IClassFixture
         Assert.Equal(first, await ClickAsync(page));
         Assert.Single(at.Sent);
 
+        // The same address asked for on its own page is a reload to a browser; from elsewhere it is a visit.
+        await page.GotoAsync(at.Shop.Stranger + "/about");
         await page.GotoAsync(at.Shop.Home + "/?ref=acme");
         Assert.NotEqual(first, await ClickAsync(page));
         Assert.Equal(2, (await at.Edge.ClicksAsync()).Count);
