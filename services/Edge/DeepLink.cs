@@ -1,3 +1,5 @@
+using PartnerPulse.Hosting;
+
 namespace PartnerPulse.Edge;
 
 /// <summary>
@@ -84,7 +86,14 @@ internal static class DeepLink
             return null;
         }
 
-        if (page.Scheme == home.Scheme && page.Port == home.Port && page.IdnHost.Equals(home.IdnHost, StringComparison.Ordinal))
+        var host = page.AsciiHost();
+        if (host is null)
+        {
+            return null;
+        }
+
+        var isHome = host == home.AsciiHost();
+        if (isHome && page.Scheme == home.Scheme && page.Port == home.Port)
         {
             return Origin(home);
         }
@@ -96,16 +105,16 @@ internal static class DeepLink
         }
 
         var scheme = page.Scheme == Uri.UriSchemeHttps ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
-        if (page.IdnHost.Equals(home.IdnHost, StringComparison.Ordinal) && home.IsDefaultPort)
+        if (isHome && home.IsDefaultPort)
         {
             return $"{scheme}://{HostOf(home)}";
         }
 
-        foreach (var host in program?.DeepLinkHosts ?? [])
+        foreach (var allowed in program?.DeepLinkHosts ?? [])
         {
-            if (page.IdnHost.Equals(host, StringComparison.Ordinal))
+            if (host == allowed)
             {
-                return $"{scheme}://{host}";
+                return $"{scheme}://{allowed}";
             }
         }
 
@@ -114,7 +123,7 @@ internal static class DeepLink
 
     private static string Origin(Uri uri) => uri.IsDefaultPort ? $"{uri.Scheme}://{HostOf(uri)}" : $"{uri.Scheme}://{HostOf(uri)}:{uri.Port}";
 
-    private static string HostOf(Uri uri) => uri.HostNameType == UriHostNameType.IPv6 ? uri.Host : uri.IdnHost;
+    private static string HostOf(Uri uri) => uri.HostNameType == UriHostNameType.IPv6 ? uri.Host : uri.AsciiHost() ?? uri.Host;
 
     /// <summary>
     /// Whether the path, however often something behind us decodes it, could be read as an address or as the end of a header. The

@@ -1,3 +1,5 @@
+using PartnerPulse.Hosting;
+
 namespace PartnerPulse.Edge;
 
 /// <summary>Where a link leads, cut where a redirect inserts something: before the fragment, and at the query.</summary>
@@ -26,13 +28,13 @@ internal sealed class Destination
     {
         if (!Uri.TryCreate(address, UriKind.Absolute, out var uri)
             || (uri.Scheme != Uri.UriSchemeHttp && uri.Scheme != Uri.UriSchemeHttps)
-            || uri.Host.Length == 0)
+            || uri.AsciiHost() is not { } host)
         {
             return null;
         }
 
         // A header holds visible ASCII. Such an address is kept byte for byte; any other is written as its URI.
-        return new Destination(IsVisibleAscii(address) ? address : new UriBuilder(uri) { Host = uri.IdnHost }.Uri.AbsoluteUri);
+        return new Destination(IsVisibleAscii(address) ? address : new UriBuilder(uri) { Host = host }.Uri.AbsoluteUri);
     }
 
     /// <summary>The destination whose <see cref="Address"/> this is: it was parsed when it was published.</summary>

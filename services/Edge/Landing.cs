@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
 using PartnerPulse.Contracts;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Edge;
@@ -293,7 +294,7 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
         }
 
         var page = new Uri(address);
-        if (!$"{page.Scheme}://{page.IdnHost}{(page.IsDefaultPort ? "" : $":{page.Port}")}".Equals(origin, StringComparison.OrdinalIgnoreCase))
+        if (!$"{page.Scheme}://{page.AsciiHost()}{(page.IsDefaultPort ? "" : $":{page.Port}")}".Equals(origin, StringComparison.OrdinalIgnoreCase))
         {
             checks.Add("url", $"is not a page of {origin}, which sends it");
         }

@@ -1,4 +1,5 @@
 using PartnerPulse.Contracts;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Edge;
 
@@ -14,7 +15,7 @@ internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, 
 
     /// <summary>Host of an address, in the form that DNS knows; null for anything else.</summary>
     public static string? ReferrerHost(string? referrer) =>
-        !string.IsNullOrEmpty(referrer) && Uri.TryCreate(referrer, UriKind.Absolute, out var uri) && uri.IdnHost.Length > 0 ? uri.IdnHost : null;
+        !string.IsNullOrEmpty(referrer) && Uri.TryCreate(referrer, UriKind.Absolute, out var uri) ? uri.AsciiHost() : null;
 
     public static string? Bounded(string? text, int length)
     {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Partners;
 
@@ -53,10 +54,10 @@ internal static class HostNames
 
         if (uri.IsLoopback)
         {
-            return (Write(uri, uri.HostNameType == UriHostNameType.IPv6 ? uri.Host : uri.IdnHost), null);
+            return (Write(uri, uri.Host), null);
         }
 
-        var (host, fault) = Read(uri.IdnHost);
+        var (host, fault) = Read(uri.AsciiHost() ?? "");
         return host is null ? (null, fault)
             : scheme == "http" && !host.EndsWith(".localhost", StringComparison.Ordinal) ? (null, $"'{text}' must begin with https://; http is for localhost alone")
             : (Write(uri, host), null);

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Partners;
 
@@ -49,7 +50,7 @@ internal sealed class Links
         var asConfigured = publicUrl.TrimEnd('/');
         _bases = linkHosts.Count == 0
             ? [asConfigured + "/r/"]
-            : [.. linkHosts.Select(host => (host == own.IdnHost ? asConfigured : $"https://{host}") + "/r/")];
+            : [.. linkHosts.Select(host => (host == own.AsciiHost() ? asConfigured : $"https://{host}") + "/r/")];
     }
 
     public string Url(string slug) => _bases[0] + slug;

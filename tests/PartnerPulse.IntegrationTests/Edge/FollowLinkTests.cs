@@ -225,6 +225,18 @@ public class FollowLinkTests
     }
 
     [Fact]
+    public async Task A_referrer_whose_host_is_no_name_does_not_stop_the_visitor()
+    {
+        await using var edge = await EdgeHost.StartAsync(s_catalogue);
+        using var socket = new TcpClient(edge.Address.Host, edge.Address.Port);
+        await using var stream = socket.GetStream();
+        await stream.WriteAsync(Encoding.UTF8.GetBytes("GET /r/acme HTTP/1.1\r\nHost: edge\r\nReferer: https://xn--\u00DF/a\r\nConnection: close\r\n\r\n"));
+        using var reader = new StreamReader(stream);
+        Assert.Equal("HTTP/1.1 302 Found", await reader.ReadLineAsync());
+        Assert.Null(Assert.Single(await edge.ClicksAsync()).ReferrerHost);
+    }
+
+    [Fact]
     public async Task The_edge_restarts_with_everything_else_down()
     {
         await using var edge = await EdgeHost.StartAsync(s_catalogue);

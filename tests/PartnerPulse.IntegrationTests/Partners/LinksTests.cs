@@ -50,6 +50,7 @@ public sealed class LinksTests(PartnersFixture fixture) : IClassFixture<Partners
     [InlineData("""{"destination":"https://shop.example/","utm":{"term":"a\tb"}}""", "utm.term", "control character U+0009")]
     [InlineData("""{"destination":"https://shop.example/","expiresAt":"2026-12-24T18:00:00"}""", "expiresAt", "is not a time with its offset")]
     [InlineData("""{"destination":"https://shop.example/","expiresAt":"1999-12-24T18:00:00Z"}""", "expiresAt", "is before 2000")]
+    [InlineData("""{"destination":"https://xn--\u00DF/"}""", "destination", "is not an absolute http or https address")]
     [InlineData("""{"destination":"https://shop.example/","fallback":"/over"}""", "fallback", "is not an absolute http or https address")]
     [InlineData("""{"destination":"https://shop.example/","fallback":"https://a:b@shop.example/"}""", "fallback", "must not carry a user")]
     public async Task Bad_terms_are_answered_with_field_and_reason(string body, string field, string reason)
@@ -325,6 +326,7 @@ public sealed class LinksTests(PartnersFixture fixture) : IClassFixture<Partners
         answer.AssertFault(HttpStatusCode.BadRequest, "origins[0]", "must begin with https://");
         answer.AssertFault(HttpStatusCode.BadRequest, "partnerParameters[0]", "has another meaning");
         answer.AssertFault(HttpStatusCode.BadRequest, "fallback", "is not an absolute http or https address");
+        (await service.PutAsync("/v1/program", """{"linkHosts":["xn--\u00DF"],"origins":["https://xn--\u00DF"]}""")).AssertFault(HttpStatusCode.BadRequest, "origins[0]", "is not a host name");
         (await service.PutAsync("/v1/program", """{"linkHosts":"go.example"}""")).AssertFault(HttpStatusCode.BadRequest, "linkHosts", "is not of the right type");
         (await service.CallAsync(HttpMethod.Put, "/v1/program", "{}", Scope.Read)).AssertFault(HttpStatusCode.Forbidden, "Authorization", "needs the scope catalogue:write");
     }

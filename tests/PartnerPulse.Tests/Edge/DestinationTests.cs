@@ -57,6 +57,7 @@ public class DestinationTests
     [InlineData("/relative")]
     [InlineData("//host/path")]
     [InlineData("ftp://host/")]
+    [InlineData("https://xn--\u00DF/")]
     [InlineData("")]
     public void What_is_no_web_address_is_no_destination(string address) => Assert.Null(Destination.Parse(address));
 }
