@@ -36,3 +36,21 @@ public sealed class ChromiumBrowser : IAsyncLifetime
         }
     }
 }
+
+internal static class Pages
+{
+    /// <summary>
+    /// Waits until the tab has arrived at a page and its scripts have run. WaitForURLAsync would do, but that it may miss the load of a
+    /// page that comes quickly.
+    /// </summary>
+    public static async Task ArriveAsync(this IPage page, Func<string, bool> isThere)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (!isThere(page.Url))
+        {
+            await Task.Delay(20, patience.Token);
+        }
+
+        await page.EvaluateAsync("() => new Promise(loaded => document.readyState == 'complete' ? loaded() : addEventListener('load', () => loaded()))");
+    }
+}

@@ -165,7 +165,7 @@ public sealed class ConversionTests(ConversionTests.Market market) : IClassFixtu
             var page = await visitor.NewPageAsync();
             await page.GotoAsync($"{_shop!.Home}/blog/{_slugs[partner]}");
             await page.ClickAsync("#link");
-            await page.WaitForURLAsync(url => url.Contains("pp_click=", StringComparison.Ordinal));
+            await page.ArriveAsync(url => url.Contains("pp_click=", StringComparison.Ordinal));
             return page;
         }
 

@@ -76,7 +76,7 @@ public sealed class LandingScriptTests(ChromiumBrowser chromium) : IClassFixture
         await using var at = await Landings.StartAsync(chromium);
         var page = await at.OpenAsync("/blog/acme");
         await page.ClickAsync("#link");
-        await page.WaitForURLAsync(url => url.Contains("pp_click=", StringComparison.Ordinal));
+        await page.ArriveAsync(url => url.Contains("pp_click=", StringComparison.Ordinal));
 
         var click = Assert.Single(await at.Edge.ClicksAsync());
         Assert.Equal($"{click.EventId}", await ClickAsync(page));
@@ -92,7 +92,7 @@ public sealed class LandingScriptTests(ChromiumBrowser chromium) : IClassFixture
         var page = await at.OpenAsync("/?ref=acme");
         var click = await ClickAsync(page);
         await page.ClickAsync("#across");
-        await page.WaitForURLAsync(url => url.StartsWith(at.Shop.Second, StringComparison.Ordinal));
+        await page.ArriveAsync(url => url.StartsWith(at.Shop.Second, StringComparison.Ordinal));
         Assert.Equal(click, await ClickAsync(page));
         Assert.Equal(click, await page.InputValueAsync("#click"));
         Assert.Single(await at.Edge.ClicksAsync());
@@ -100,7 +100,7 @@ public sealed class LandingScriptTests(ChromiumBrowser chromium) : IClassFixture
         // Two strange links are one question for the origins, whose answer names neither.
         await page.GotoAsync(at.Shop.Home + $"/about?pp_click={Guid.NewGuid()}");
         await page.ClickAsync("#stranger");
-        await page.WaitForURLAsync(url => url.StartsWith(at.Shop.Stranger, StringComparison.Ordinal));
+        await page.ArriveAsync(url => url.StartsWith(at.Shop.Stranger, StringComparison.Ordinal));
         Assert.DoesNotContain("pp_click", page.Url, StringComparison.Ordinal);
     }
 
