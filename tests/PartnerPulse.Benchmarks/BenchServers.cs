@@ -64,7 +64,7 @@ internal static class BenchServers
 
     public static async Task StopAsync(Process server)
     {
-        server.Kill();
+        server.Kill(entireProcessTree: true);
         await server.WaitForExitAsync(CancellationToken.None);
         server.Dispose();
     }
