@@ -46,6 +46,9 @@ internal sealed class Catalogue
     /// <summary>Longest slug; longer ones are unknown without a look.</summary>
     public const int MaxSlugLength = 128;
 
+    /// <summary>So many that threads which fill the catalogue together seldom wait for each other.</summary>
+    private const int LoadLocks = 64;
+
     /// <summary>Longest name in DNS.</summary>
     private const int MaxHostLength = 253;
 
@@ -137,16 +140,16 @@ internal sealed class Catalogue
     /// <summary>Makes room, so that filling does not copy again and again. Only before anything is put in, and before anyone looks.</summary>
     public void Reserve(int links)
     {
-        _links = new(Environment.ProcessorCount, links + (links / 8) + 1_024, StringComparer.Ordinal);
+        _links = new(LoadLocks, links + (links / 8) + 1_024, StringComparer.Ordinal);
         _bySpan = _links.GetAlternateLookup<ReadOnlySpan<char>>();
     }
 
-    /// <summary>One writer at a time: the tail, or whoever fills the catalogue before it starts.</summary>
+    /// <summary>One writer at a time for each slug: the tail, or whoever fills the catalogue before it starts.</summary>
     public void Put(Link link)
     {
         var lived = _links.TryGetValue(link.Slug, out var before) && !before.Retired;
         _links[link.Slug] = link;
-        _linkCount += (link.Retired ? 0 : 1) - (lived ? 1 : 0);
+        Interlocked.Add(ref _linkCount, (link.Retired ? 0 : 1) - (lived ? 1 : 0));
     }
 
     public void Put(ProgramSettings program)

@@ -15,6 +15,13 @@ internal sealed class CatalogueFile : IDisposable
     /// <summary>Of the tables; raised with every change of them.</summary>
     private const int Shape = 1;
 
+    /// <summary>SQLite's result codes for a file that is damaged, and for one that is none of its.</summary>
+    private const int Corrupt = 11;
+    private const int NotADatabase = 26;
+
+    /// <summary>Links from which on two threads load them.</summary>
+    private const int LoadTogetherFrom = 50_000;
+
     private static readonly Campaign s_none = new();
 
     private readonly Catalogue _catalogue;
@@ -32,8 +39,22 @@ internal sealed class CatalogueFile : IDisposable
         _catalogue = catalogue;
         _logger = logger;
         Directory.CreateDirectory(folder);
-        _connection = Open(Path.Combine(folder, "catalogue.db"));
-        Load();
+        var file = Path.Combine(folder, "catalogue.db");
+        _connection = Open(file);
+        try
+        {
+            Load();
+        }
+        catch (Exception e) when (e is SqliteException { SqliteErrorCode: Corrupt } or SqliteFault { Code: Corrupt }
+            or AggregateException { InnerException: SqliteFault { Code: Corrupt } })
+        {
+            // Damaged further in. What was read of it stays in memory; the log of Partners comes over it from its beginning.
+            _connection.Dispose();
+            Delete(file);
+            _connection = Open(file);
+            catalogue.Position = 0;
+            logger.CatalogueDamaged(file, e);
+        }
     }
 
     /// <summary>Takes in a page of the log of Partners: disk first, then memory.</summary>
@@ -98,14 +119,19 @@ internal sealed class CatalogueFile : IDisposable
         {
             return TryOpen(file);
         }
-        catch (SqliteException e) when (e.SqliteErrorCode is 11 or 26) // SQLITE_CORRUPT, SQLITE_NOTADB
+        catch (SqliteException e) when (e.SqliteErrorCode is Corrupt or NotADatabase)
         {
-            // It holds nothing of its own; Partners has it all.
-            File.Delete(file);
-            File.Delete(file + "-wal");
-            File.Delete(file + "-shm");
+            Delete(file);
             return TryOpen(file);
         }
+    }
+
+    /// <summary>The file holds nothing of its own; Partners has it all.</summary>
+    private static void Delete(string file)
+    {
+        File.Delete(file);
+        File.Delete(file + "-wal");
+        File.Delete(file + "-shm");
     }
 
     private static SqliteConnection TryOpen(string file)
@@ -174,27 +200,51 @@ internal sealed class CatalogueFile : IDisposable
     }
 
     /// <summary>
-    /// A million links in a second or two: a row is one value with its fields between zero bytes, which no text of the log holds,
+    /// A million links within the few seconds that a start may take: a row is one value with its fields between zero bytes, which no text of the log holds,
     /// and what many links share, their partner and their destination, is one object.
     /// </summary>
     private void LoadLinks()
     {
-        using (var count = Command("select count(*) from link", 0))
+        int count;
+        using (var counted = Command("select count(*) from link", 0))
         {
-            _catalogue.Reserve((int)(long)count.ExecuteScalar()!);
+            count = (int)(long)counted.ExecuteScalar()!;
         }
 
+        _catalogue.Reserve(count);
+        if (count < LoadTogetherFrom)
+        {
+            LoadLinks("", before: null);
+            return;
+        }
+
+        using var half = Command($"select slug from link order by slug limit 1 offset {count / 2}", 0);
+        var middle = (string)half.ExecuteScalar()!;
+        Parallel.Invoke(() => LoadLinks("", middle), () => LoadLinks(middle, before: null));
+    }
+
+    private void LoadLinks(string from, string? before)
+    {
         var partners = new Dictionary<string, Partner>(StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
         var destinations = new Dictionary<string, Destination>(StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
         var row = new char[1024];
+        using var connection = new SqliteConnection(
+            new SqliteConnectionStringBuilder { DataSource = _connection.DataSource, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
+        connection.Open();
         using var links = new Statement(
-            _connection.Handle!,
-            """
+            connection.Handle!,
+            $"""
             select cast(slug || char(0) || program || char(0) || partner || char(0) || destination || char(0) || retired || char(0) || coalesce(expires, '')
               || char(0) || coalesce(fallback, '') || char(0) || coalesce(campaign, '') || char(0) || coalesce(source, '') || char(0) || coalesce(medium, '')
               || char(0) || coalesce(term, '') || char(0) || coalesce(content, '') as blob)
-            from link
+            from link where slug >= ?1{(before is null ? "" : " and slug < ?2")}
             """);
+        links.Bind(1, from);
+        if (before is not null)
+        {
+            links.Bind(2, before);
+        }
+
         while (links.Next())
         {
             var bytes = links.Blob(0);

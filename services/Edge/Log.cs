@@ -40,4 +40,7 @@ internal static partial class Log
 
     [LoggerMessage(13, LogLevel.Error, "Catalogue event {Type} at {Position} is not one and is passed over: {Reason}")]
     public static partial void CatalogueEventUnusable(this ILogger logger, string type, long position, string reason);
+
+    [LoggerMessage(14, LogLevel.Warning, "The catalogue {File} was damaged and is made anew from the log of Partners")]
+    public static partial void CatalogueDamaged(this ILogger logger, string file, Exception exception);
 }

@@ -23,6 +23,12 @@ internal sealed class Statement(sqlite3 db, string sql) : IDisposable
         return this;
     }
 
+    public Statement Bind(int index, string text)
+    {
+        Check(raw.sqlite3_bind_text(_statement, index, text));
+        return this;
+    }
+
     public Statement Bind(int index, ReadOnlySpan<byte> blob)
     {
         Check(raw.sqlite3_bind_blob(_statement, index, blob));

@@ -17,8 +17,8 @@ internal static class RedirectBenchmark
     private const double AimP99 = 3;
     private const double AimBytes = 2_048;
 
-    /// <summary>Not counted: after two seconds the runtime still compiles what it found hot.</summary>
-    private const int WarmUpSeconds = 8;
+    /// <summary>Not counted: after ten seconds the runtime still compiles what it found hot.</summary>
+    private const int WarmUpSeconds = 12;
 
     private const string Nginx = "nginx";
     private static readonly string[] s_kinds = [BenchServers.Bare, Nginx, nameof(Durability.Disk), nameof(Durability.Process)];

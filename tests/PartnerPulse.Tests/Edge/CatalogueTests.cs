@@ -158,6 +158,26 @@ public sealed class CatalogueTests : IDisposable
         Assert.Equal((0, 0), (Given().Position, Given().PartnerCount));
     }
 
+    [Fact]
+    public void Many_links_are_there_after_a_restart_and_those_of_a_damaged_page_come_again()
+    {
+        string[] slugs = [.. Enumerable.Range(0, 60_000).Select(n => $"link-{n}"), "ümlaut"];
+        Given([Enrolled("acme"), .. slugs.Select(slug => Published("acme", slug, $"https://shop.example/{slug.Length}", "Spring"))]);
+        var again = Given();
+        Assert.Equal((slugs.Length, slugs.Length + 1L), (again.LinkCount, again.Position));
+        Assert.All(slugs, slug => Assert.Equal((slug, "Spring"), (again.Find(slug)!.Slug, again.Find(slug)!.Campaign!.Name)));
+        Assert.Same(again.Find(slugs[0])!.Partner, again.FindPartner("main", "acme"));
+
+        using (var file = File.OpenWrite(_folder.File("catalogue.db")))
+        {
+            file.Position = file.Length / 2;
+            file.Write([.. Enumerable.Repeat((byte)0xFF, 64 * 1024)]);
+        }
+
+        Assert.Equal(0, Given().Position);
+        Assert.Equal(1, Given(Enrolled("acme"), Published("acme", "one", "https://shop.example/1")).LinkCount);
+    }
+
     private Catalogue Given(params IEvent[] events)
     {
         var catalogue = new Catalogue();
