@@ -145,7 +145,8 @@ public class RateLimitsTests
             limits.Take(network);
         }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        // The smallest object of a click would make 240,000; what the runtime makes for itself in between is not ours.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 24_000);
     }
 
     [Fact]
