@@ -218,7 +218,7 @@ internal sealed class SpoolSalvage
     /// <summary>The state: a key of 1, an id of text, a checkpoint, a checksum. All of it lies on the page.</summary>
     private bool ReadState(byte[] page, int at)
     {
-        if (!TryVarint(page, ref at, out var length) || length > 64 || !TryVarint(page, ref at, out var key) || key != 1 || at + length > page.Length)
+        if (!TryVarint(page, ref at, out var length) || length is < 0 or > 64 || !TryVarint(page, ref at, out var key) || key != 1 || at + length > page.Length)
         {
             return false;
         }
