@@ -56,7 +56,6 @@ internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, 
 
     private string? Known(HttpContext http, string? newcomer)
     {
-
         string? visitor = null;
         foreach (var header in http.Request.Headers.Cookie)
         {
