@@ -28,9 +28,6 @@ internal sealed record ImportedClick
     public string? Campaign { get; init; }
 }
 
-/// <summary>A line that was refused. Lines count from 1.</summary>
-internal sealed record RejectedLine(long Line, string Field, string Reason);
-
 /// <param name="Accepted">Lines that are kept.</param>
 /// <param name="Rejected">Faults of the others; the first thousand.</param>
 /// <param name="RejectedTotal">Lines that are not kept.</param>
@@ -47,9 +44,6 @@ internal sealed partial class ImportJson : JsonSerializerContext;
 /// </summary>
 internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spool spool, TimeProvider time)
 {
-    public const int MaxLineBytes = 16 * 1024;
-    public const int MaxRejectedShown = 1_000;
-
     private const int MaxIdLength = 64;
     private const int MaxAddressLength = 8_192;
     private const int MaxNameLength = 256;
@@ -57,9 +51,6 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
 
     // What was just enrolled may be on its way to this edge.
     private static readonly TimeSpan s_catalogueDelay = TimeSpan.FromSeconds(2);
-
-    private static readonly FrozenSet<string> s_types =
-        FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "application/x-ndjson", "application/ndjson", "application/jsonl");
 
     public static void Map(IEndpointRouteBuilder routes)
     {
@@ -77,7 +68,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
 
     private async Task<IResult> HandleAsync(HttpContext http, CancellationToken cancellationToken)
     {
-        if (!System.Net.Http.Headers.MediaTypeHeaderValue.TryParse(http.Request.ContentType, out var type) || !s_types.Contains(type.MediaType!))
+        if (!System.Net.Http.Headers.MediaTypeHeaderValue.TryParse(http.Request.ContentType, out var type) || !JsonLines.Are(type.MediaType!))
         {
             return Problem.Of(
                 StatusCodes.Status415UnsupportedMediaType, "The request is not valid",
@@ -85,24 +76,13 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         }
 
         var run = new Run(http.ApiKey().Program);
-        var reader = http.Request.BodyReader;
-        while (true)
+        await foreach (var line in JsonLines.ReadAsync(http.Request.BodyReader, ImportJson.Default.ImportedClick, cancellationToken))
         {
-            var read = await reader.ReadAsync(cancellationToken);
-            var buffer = read.Buffer;
-            while (TryReadLine(ref buffer, read.IsCompleted, run, out var line))
+            run.Line = line.Number;
+            await TakeAsync(run, line, cancellationToken);
+            if (run.Batch?.Count >= BatchLines && !await FlushAsync(run))
             {
-                await TakeAsync(run, line, cancellationToken);
-                if (run.Batch?.Count >= BatchLines && !await FlushAsync(run))
-                {
-                    return NotKept(run);
-                }
-            }
-
-            reader.AdvanceTo(buffer.Start, buffer.End);
-            if (read.IsCompleted)
-            {
-                break;
+                return NotKept(run);
             }
         }
 
@@ -111,82 +91,35 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
             return NotKept(run);
         }
 
-        Metrics.ImportRejected.Add(run.RejectedTotal);
-        return run.Accepted == 0 && run.RejectedTotal > 0
+        Metrics.ImportRejected.Add(run.Rejected.Total);
+        return run.Accepted == 0 && run.Rejected.Total > 0
             ? Refused(run)
-            : TypedResults.Json(new ImportAnswer(run.Accepted, run.Rejected, run.RejectedTotal), ImportJson.Default.ImportAnswer, statusCode: StatusCodes.Status202Accepted);
+            : TypedResults.Json(new ImportAnswer(run.Accepted, run.Rejected.Shown, run.Rejected.Total), ImportJson.Default.ImportAnswer, statusCode: StatusCodes.Status202Accepted);
     }
 
-    /// <summary>
-    /// The next line, without its end, into the run's buffer. An over-long line is passed over in pieces, so that it never
-    /// fills the memory.
-    /// </summary>
-    private static bool TryReadLine(ref ReadOnlySequence<byte> buffer, bool completed, Run run, out ReadOnlyMemory<byte> line)
+    private async ValueTask TakeAsync(Run run, JsonLine<ImportedClick> line, CancellationToken cancellationToken)
     {
-        line = default;
-        while (!buffer.IsEmpty)
+        if (line is not { Fault: null, Value: { } asked })
         {
-            var end = buffer.PositionOf((byte)'\n');
-            var content = end is { } found ? buffer.Slice(0, found) : buffer;
-            var tooLong = content.Length > MaxLineBytes;
-            if (end is null && !completed && !tooLong)
-            {
-                return false;
-            }
-
-            buffer = end is { } position ? buffer.Slice(buffer.GetPosition(1, position)) : buffer.Slice(buffer.End);
-            if (!run.Skipping)
-            {
-                run.Line++;
-                if (tooLong)
-                {
-                    run.Reject("line", $"is longer than {MaxLineBytes} bytes");
-                }
-            }
-
-            var skipped = run.Skipping || tooLong;
-            run.Skipping = skipped && end is null && !completed;
-            if (!skipped)
-            {
-                content.CopyTo(run.Buffer);
-                line = run.Buffer.AsMemory(0, (int)content.Length);
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private async ValueTask TakeAsync(Run run, ReadOnlyMemory<byte> line, CancellationToken cancellationToken)
-    {
-        var text = line.TrimEnd((byte)'\r');
-        if (text.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
-        {
+            run.Rejected.Add(line.Number, [line.Fault!]);
             return;
         }
 
-        var (asked, fault) = RequestBody.Parse(text.Span, ImportJson.Default.ImportedClick);
-        if (fault is not null)
-        {
-            run.Reject(fault.Field == "body" ? "line" : fault.Field, fault.Reason);
-            return;
-        }
-
-        if (!run.Refreshed && !Knows(run.Program, asked!))
+        if (!run.Refreshed && !Knows(run.Program, asked))
         {
             run.Refreshed = true;
             await tail.RefreshAsync(s_catalogueDelay, cancellationToken);
         }
 
         var checks = new Checks(time);
-        var click = Decide(run.Program, asked!, checks, catalogue);
+        var click = Decide(run.Program, asked, checks, catalogue);
         if (checks.Passed)
         {
             (run.Batch ??= spool.Rent()).Add(click);
         }
         else
         {
-            run.Reject(checks.Faults);
+            run.Rejected.Add(line.Number, checks.Faults);
         }
     }
 
@@ -295,7 +228,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
 
     private static ProblemHttpResult Refused(Run run)
     {
-        var problem = Problem.Invalid([.. run.Rejected.Select(r => new FieldFault($"line {r.Line}: {r.Field}", r.Reason))]);
+        var problem = Problem.Invalid(run.Rejected.Faults());
         problem.ProblemDetails.Detail = "No line could be taken in.";
         return With(problem, run);
     }
@@ -311,8 +244,8 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
     private static ProblemHttpResult With(ProblemHttpResult problem, Run run)
     {
         problem.ProblemDetails.Extensions["accepted"] = run.Accepted;
-        problem.ProblemDetails.Extensions["rejected"] = run.Rejected;
-        problem.ProblemDetails.Extensions["rejectedTotal"] = run.RejectedTotal;
+        problem.ProblemDetails.Extensions["rejected"] = run.Rejected.Shown;
+        problem.ProblemDetails.Extensions["rejectedTotal"] = run.Rejected.Total;
         return problem;
     }
 
@@ -320,27 +253,10 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
     private sealed class Run(string program)
     {
         public string Program { get; } = program;
-        public byte[] Buffer { get; } = new byte[MaxLineBytes];
-        public List<RejectedLine> Rejected { get; } = [];
+        public RejectedLines Rejected { get; } = new();
         public SpoolEntry? Batch { get; set; }
         public long Line { get; set; }
-        public bool Skipping { get; set; }
         public bool Refreshed { get; set; }
         public long Accepted { get; set; }
-        public long RejectedTotal { get; private set; }
-
-        public void Reject(string field, string reason) => Reject([new FieldFault(field, reason)]);
-
-        public void Reject(IReadOnlyList<FieldFault> faults)
-        {
-            RejectedTotal++;
-            foreach (var fault in faults)
-            {
-                if (Rejected.Count < MaxRejectedShown)
-                {
-                    Rejected.Add(new RejectedLine(Line, fault.Field, fault.Reason));
-                }
-            }
-        }
     }
 }

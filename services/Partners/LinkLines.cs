@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
@@ -23,8 +22,6 @@ internal sealed record LinkLine(long Number, PublishLinkAsk? Ask, IReadOnlyList<
 /// <summary>Files of links as they pass, in bounded memory.</summary>
 internal static class LinkLines
 {
-    public const int MaxLineBytes = 16 * 1024;
-
     /// <summary>A column and where its value goes. Case, <c>_</c>, <c>-</c>, <c>.</c> and spaces of a name do not matter.</summary>
     private static readonly (string Name, Func<PublishLinkAsk, string, PublishLinkAsk> Put)[] s_columns =
     [
@@ -43,46 +40,9 @@ internal static class LinkLines
 
     public static async IAsyncEnumerable<LinkLine> ReadJsonAsync(PipeReader reader, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var number = 0L;
-        var skipping = false;
-        while (true)
+        await foreach (var line in JsonLines.ReadAsync(reader, PartnersJson.Default.PublishLinkAsk, cancellationToken))
         {
-            var read = await reader.ReadAsync(cancellationToken);
-            var buffer = read.Buffer;
-            while (!buffer.IsEmpty)
-            {
-                var end = buffer.PositionOf((byte)'\n');
-                var content = end is { } found ? buffer.Slice(0, found) : buffer;
-                var tooLong = content.Length > MaxLineBytes;
-                if (end is null && !read.IsCompleted && !tooLong)
-                {
-                    break;
-                }
-
-                buffer = end is { } position ? buffer.Slice(buffer.GetPosition(1, position)) : buffer.Slice(buffer.End);
-                var goesOn = skipping;
-                skipping = (skipping || tooLong) && end is null;
-                if (goesOn)
-                {
-                    continue;
-                }
-
-                number++;
-                if (tooLong)
-                {
-                    yield return new LinkLine(number, Ask: null, [new FieldFault("line", $"is longer than {MaxLineBytes} bytes")]);
-                }
-                else if (Parse(number, content) is { } line)
-                {
-                    yield return line;
-                }
-            }
-
-            reader.AdvanceTo(buffer.Start, buffer.End);
-            if (read.IsCompleted)
-            {
-                yield break;
-            }
+            yield return line.Fault is null ? new LinkLine(line.Number, line.Value, []) : new LinkLine(line.Number, Ask: null, [line.Fault]);
         }
     }
 
@@ -94,7 +54,7 @@ internal static class LinkLines
             Separator = ',',
             TrackLineNumbers = true,
             TrimWhitespace = true,
-            MaxRecordSize = MaxLineBytes,
+            MaxRecordSize = JsonLines.MaxLineBytes,
 
             // One forgotten quote would else swallow the rest of the file. No field of a link holds a line break.
             AllowLineBreaksInQuotes = false,
@@ -136,7 +96,7 @@ internal static class LinkLines
             }
             catch (CsvFormatException)
             {
-                stopped = $"the line after line {last} is longer than {MaxLineBytes} bytes; it and what follows was not read";
+                stopped = $"the line after line {last} is longer than {JsonLines.MaxLineBytes} bytes; it and what follows was not read";
             }
 
             while (bad.TryDequeue(out var line))
@@ -156,20 +116,6 @@ internal static class LinkLines
 
             yield return Line(csv, columns);
         }
-    }
-
-    private static LinkLine? Parse(long number, ReadOnlySequence<byte> content)
-    {
-        var text = (content.IsSingleSegment ? content.FirstSpan : content.ToArray()).TrimEnd((byte)'\r');
-        if (text.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
-        {
-            return null;
-        }
-
-        var (ask, fault) = RequestBody.Parse(text, PartnersJson.Default.PublishLinkAsk);
-        return fault is null
-            ? new LinkLine(number, ask, [])
-            : new LinkLine(number, Ask: null, [fault.Field == "body" ? fault with { Field = "line" } : fault]);
     }
 
     private static (int[] Columns, IReadOnlyList<FieldFault> Faults) Columns(IReadOnlyList<string> header)

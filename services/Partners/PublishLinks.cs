@@ -9,9 +9,6 @@ using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Partners;
 
-/// <summary>A line that was refused. Lines count from 1; a header is a line.</summary>
-internal sealed record RejectedLine(long Line, string Field, string Reason);
-
 /// <summary>A line whose link is live now.</summary>
 internal sealed record PublishedLine(long Line, string Slug, string Url);
 
@@ -26,7 +23,7 @@ internal sealed record PublishLinksAnswer(
     int Existing,
     IReadOnlyList<PublishedLine> Links,
     IReadOnlyList<RejectedLine> Rejected,
-    int RejectedTotal,
+    long RejectedTotal,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Stopped);
 
 /// <summary>
@@ -35,13 +32,11 @@ internal sealed record PublishLinksAnswer(
 /// </summary>
 internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProvider time)
 {
-    public const int MaxRejectedShown = 1_000;
     public const int MaxLines = 100_000;
     public const long MaxBytes = 64L * 1024 * 1024;
 
     private const int BatchLines = 1_000;
 
-    private static readonly FrozenSet<string> s_json = FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "application/x-ndjson", "application/ndjson", "application/jsonl");
     private static readonly FrozenSet<string> s_csv = FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "text/csv", "application/csv");
 
     public static void Map(IEndpointRouteBuilder routes) =>
@@ -59,7 +54,7 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
     private async Task<Results<Ok<PublishLinksAnswer>, ProblemHttpResult>> HandleAsync(string id, HttpRequest request, CancellationToken cancellationToken)
     {
         var type = System.Net.Http.Headers.MediaTypeHeaderValue.TryParse(request.ContentType, out var parsed) ? parsed.MediaType! : "";
-        if (!s_json.Contains(type) && !s_csv.Contains(type))
+        if (!JsonLines.Are(type) && !s_csv.Contains(type))
         {
             return Problem.Of(
                 StatusCodes.Status415UnsupportedMediaType, "The request is not valid",
@@ -96,7 +91,7 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
         }
 
         return !await FlushAsync(run, cancellationToken) ? PartnerProblem.TooBusy(id)
-            : run.Published.Count == 0 && (run.RejectedTotal > 0 || run.Stopped is not null) ? Refused(run)
+            : run.Published.Count == 0 && (run.Rejected.Total > 0 || run.Stopped is not null) ? Refused(run)
             : TypedResults.Ok(run.Answer());
     }
 
@@ -104,7 +99,7 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
     {
         if (line.Ask is null)
         {
-            run.Reject(line.Number, line.Faults);
+            run.Rejected.Add(line.Number, line.Faults);
             return;
         }
 
@@ -115,7 +110,7 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
         }
         else
         {
-            run.Reject(line.Number, checks.Faults);
+            run.Rejected.Add(line.Number, checks.Faults);
         }
     }
 
@@ -166,7 +161,7 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
                     run.Keep(partner, events.Count, live);
                     foreach (var (line, faults) in rejected)
                     {
-                        run.Reject(line, faults);
+                        run.Rejected.Add(line, faults);
                     }
 
                     return true;
@@ -196,10 +191,10 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
 
     private static ProblemHttpResult Refused(Run run)
     {
-        var problem = Problem.Invalid([.. run.Rejected.Select(r => new FieldFault($"line {r.Line}: {r.Field}", r.Reason)), .. run.Stopped is { } why ? [new FieldFault("body", why)] : Array.Empty<FieldFault>()]);
+        var problem = Problem.Invalid([.. run.Rejected.Faults(), .. run.Stopped is { } why ? [new FieldFault("body", why)] : Array.Empty<FieldFault>()]);
         problem.ProblemDetails.Detail = "No line could be taken in.";
-        problem.ProblemDetails.Extensions["rejected"] = run.Rejected;
-        problem.ProblemDetails.Extensions["rejectedTotal"] = run.RejectedTotal;
+        problem.ProblemDetails.Extensions["rejected"] = run.Rejected.Shown;
+        problem.ProblemDetails.Extensions["rejectedTotal"] = run.Rejected.Total;
         return problem;
     }
 
@@ -210,8 +205,7 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
         public long Version { get; private set; } = version;
         public List<(long Line, string Slug, LinkTerms Terms)> Batch { get; } = new(BatchLines);
         public List<PublishedLine> Published { get; } = [];
-        public List<RejectedLine> Rejected { get; } = [];
-        public int RejectedTotal { get; private set; }
+        public RejectedLines Rejected { get; } = new();
         public int Lines { get; set; }
         public string? Stopped { get; set; }
         private int Created { get; set; }
@@ -227,18 +221,6 @@ internal sealed class PublishLinks(PartnerLog log, ProgramLog programs, TimeProv
             Batch.Clear();
         }
 
-        public void Reject(long line, IReadOnlyList<FieldFault> faults)
-        {
-            RejectedTotal++;
-            foreach (var fault in faults)
-            {
-                if (Rejected.Count < MaxRejectedShown)
-                {
-                    Rejected.Add(new RejectedLine(line, fault.Field, fault.Reason));
-                }
-            }
-        }
-
-        public PublishLinksAnswer Answer() => new(Created, Published.Count - Created, Published, Rejected, RejectedTotal, Stopped);
+        public PublishLinksAnswer Answer() => new(Created, Published.Count - Created, Published, Rejected.Shown, Rejected.Total, Stopped);
     }
 }
