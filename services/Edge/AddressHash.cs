@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Net;
 using System.Security.Cryptography;
 
 namespace PartnerPulse.Edge;
@@ -16,7 +15,7 @@ internal sealed class AddressHash(SigningKey key)
     private readonly Entry?[] _recent = new Entry?[4_096];
     private volatile DayKey? _day;
 
-    public string? Of(IPAddress? address, DateTimeOffset now) => ClientNetwork.Of(address) is { } network ? Of(network, now) : null;
+    public string? Of(ClientNetwork? network, DateTimeOffset now) => network is { } known ? Of(known, now) : null;
 
     private string Of(ClientNetwork network, DateTimeOffset now)
     {

@@ -58,7 +58,8 @@ internal sealed class FollowLink(
 
     private async Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now)
     {
-        var allowance = limits.Take(http);
+        var network = facts.Network(http);
+        var allowance = limits.Take(network);
         if (allowance.Refused)
         {
             await RateLimits.RefuseAsync(http.Response, allowance);
@@ -74,7 +75,7 @@ internal sealed class FollowLink(
         // Kept before the answer leaves: a visitor who got a redirect is a click in the log. Where it cannot be kept, the
         // visitor is sent on all the same; the spool has counted the loss.
         var entry = spool.Rent();
-        entry.Add(Click(http, link, destination, id, now, query, visitor, signals));
+        entry.Add(Click(http, network, link, destination, id, now, query, visitor, signals));
         _ = await spool.AppendAsync(entry);
 
         var response = http.Response;
@@ -84,7 +85,7 @@ internal sealed class FollowLink(
     }
 
     private ClickRecorded Click(
-        HttpContext http, Link link, Destination destination, Guid id, DateTimeOffset now, string? query, string? visitor, ClickSignals? signals)
+        HttpContext http, ClientNetwork? network, Link link, Destination destination, Guid id, DateTimeOffset now, string? query, string? visitor, ClickSignals? signals)
     {
         var said = QueryText.Read(query);
         return new ClickRecorded
@@ -102,7 +103,7 @@ internal sealed class FollowLink(
             ReferrerHost = RequestFacts.ReferrerHost(http.Request.Headers.Referer),
             UserAgent = RequestFacts.UserAgent(http.Request),
             Signals = signals,
-            AddressHash = facts.AddressHash(http, now),
+            AddressHash = facts.AddressHash(network, now),
             Via = ClickVia.Redirect,
             Test = said.Test,
         };

@@ -152,14 +152,15 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
         switch (Decide(program.PartnerParameters, query, value => catalogue.FindRef(program.Id, value)))
         {
             case Brought { Partner: var partner }:
-                var allowance = limits.Take(http);
+                var network = facts.Network(http);
+                var allowance = limits.Take(network);
                 if (allowance.Refused)
                 {
                     return TooMany(http, allowance);
                 }
 
                 var now = time.GetUtcNow();
-                var landed = Record(http, partner, ask, url, query, nonce, allowance.Mark(signals), now);
+                var landed = Record(http, network, partner, ask, url, query, nonce, allowance.Mark(signals), now);
                 var entry = spool.Rent();
                 entry.Add(landed);
                 // As with a redirect: what was answered is in the log.
@@ -175,7 +176,7 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
     }
 
     private ClickRecorded Record(
-        HttpContext http, Partner partner, LandingAsk ask, string url, string? query, string nonce, ClickSignals? signals, DateTimeOffset now)
+        HttpContext http, ClientNetwork? network, Partner partner, LandingAsk ask, string url, string? query, string nonce, ClickSignals? signals, DateTimeOffset now)
     {
         var said = QueryText.Read(query);
         return new ClickRecorded
@@ -192,7 +193,7 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
             ReferrerHost = RequestFacts.ReferrerHost(ask.Referrer),
             UserAgent = RequestFacts.UserAgent(http.Request),
             Signals = signals,
-            AddressHash = facts.AddressHash(http, now),
+            AddressHash = facts.AddressHash(network, now),
             Via = ClickVia.Landing,
             Test = said.Test,
         };

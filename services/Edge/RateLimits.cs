@@ -45,7 +45,6 @@ internal sealed class RateLimits
 
     // Unknown outside, so that nobody can aim at one set.
     private readonly ulong _seed = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) | 1;
-    private readonly ClientAddress _clients;
     private readonly TimeProvider _time;
     private readonly ILogger<RateLimits> _logger;
     private readonly long _ticksPerStep;
@@ -54,14 +53,14 @@ internal sealed class RateLimits
     private readonly bool _private;
     private int _warned;
 
-    public RateLimits(ClientAddress clients, IOptions<EdgeOptions> options, TimeProvider time, ILogger<RateLimits> logger)
-        : this(clients, options.Value.Limits, time, logger)
+    public RateLimits(IOptions<EdgeOptions> options, TimeProvider time, ILogger<RateLimits> logger)
+        : this(options.Value.Limits, time, logger)
     {
     }
 
-    internal RateLimits(ClientAddress clients, LimitOptions options, TimeProvider time, ILogger<RateLimits> logger)
+    internal RateLimits(LimitOptions options, TimeProvider time, ILogger<RateLimits> logger)
     {
-        (_clients, _time, _logger) = (clients, time, logger);
+        (_time, _logger) = (time, logger);
         _ticksPerStep = time.TimestampFrequency / StepsPerSecond;
         _markAbove = options.MarkAbove == 0 ? int.MaxValue : options.MarkAbove;
         _refuseAbove = options.RefuseAbove == 0 ? int.MaxValue : options.RefuseAbove;
@@ -69,22 +68,14 @@ internal sealed class RateLimits
     }
 
     /// <summary>Counts a click that is about to be recorded, unless it has to be refused.</summary>
-    public Allowance Take(HttpContext http) =>
-        (_markAbove & _refuseAbove) == int.MaxValue || ClientNetwork.Of(_clients.Of(http)) is not { } network ? default : Take(network);
-
-    /// <summary>Answers 429 in plain words.</summary>
-    public static Task RefuseAsync(HttpResponse response, Allowance allowance)
+    /// <param name="whence">Its network; what comes without an address is not limited.</param>
+    public Allowance Take(ClientNetwork? whence)
     {
-        var seconds = allowance.RetryAfterSeconds.ToString();
-        response.StatusCode = StatusCodes.Status429TooManyRequests;
-        response.Headers.CacheControl = "no-store";
-        response.Headers.RetryAfter = seconds;
-        response.ContentType = "text/plain; charset=utf-8";
-        return response.WriteAsync($"Too many clicks came from your network. Try again in {seconds} seconds.\n");
-    }
+        if ((_markAbove & _refuseAbove) == int.MaxValue || whence is not { } network)
+        {
+            return default;
+        }
 
-    internal Allowance Take(ClientNetwork network)
-    {
         var allowance = Count(network);
         if (allowance is { Burst: false, Refused: false })
         {
@@ -104,6 +95,17 @@ internal sealed class RateLimits
 
         (allowance.Refused ? Metrics.Refused : Metrics.Burst).Add(1);
         return allowance;
+    }
+
+    /// <summary>Answers 429 in plain words.</summary>
+    public static Task RefuseAsync(HttpResponse response, Allowance allowance)
+    {
+        var seconds = allowance.RetryAfterSeconds.ToString();
+        response.StatusCode = StatusCodes.Status429TooManyRequests;
+        response.Headers.CacheControl = "no-store";
+        response.Headers.RetryAfter = seconds;
+        response.ContentType = "text/plain; charset=utf-8";
+        return response.WriteAsync($"Too many clicks came from your network. Try again in {seconds} seconds.\n");
     }
 
     private Allowance Count(ClientNetwork network)

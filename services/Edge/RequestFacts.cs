@@ -90,6 +90,9 @@ internal sealed class RequestFacts(VisitorCookie cookie, ClientAddress clients, 
     private static string? First(IHeaderDictionary headers, string name) =>
         headers.TryGetValue(name, out var values) ? Bounded(values.ToString(), MaxPurposeLength) : null;
 
-    /// <summary>Keyed hash of the truncated address; the address itself goes no further.</summary>
-    public string? AddressHash(HttpContext http, DateTimeOffset now) => addresses.Of(clients.Of(http), now);
+    /// <summary>Truncated address of who asks; the address itself goes no further. Null where there is none.</summary>
+    public ClientNetwork? Network(HttpContext http) => ClientNetwork.Of(clients.Of(http));
+
+    /// <summary>Keyed hash of the truncated address.</summary>
+    public string? AddressHash(ClientNetwork? network, DateTimeOffset now) => addresses.Of(network, now);
 }

@@ -23,15 +23,17 @@ public class AddressHashTests
         var first = Of("192.0.2.1", s_day);
         Assert.NotEqual(first, Of("192.0.2.1", s_day.AddDays(1)));
         Assert.Equal(first, Of("192.0.2.1", s_day.AddHours(13)));
-        Assert.Equal(first, new AddressHash(new SigningKey(new byte[32])).Of(IPAddress.Parse("192.0.2.9"), s_day));
+        Assert.Equal(first, new AddressHash(new SigningKey(new byte[32])).Of(Network("192.0.2.9"), s_day));
     }
 
     [Fact]
     public void Another_key_has_another_hash() =>
-        Assert.NotEqual(Of("192.0.2.1", s_day), new AddressHash(new SigningKey([.. Enumerable.Repeat((byte)1, 32)])).Of(IPAddress.Parse("192.0.2.1"), s_day));
+        Assert.NotEqual(Of("192.0.2.1", s_day), new AddressHash(new SigningKey([.. Enumerable.Repeat((byte)1, 32)])).Of(Network("192.0.2.1"), s_day));
 
     [Fact]
     public void No_address_has_none() => Assert.Null(_hash.Of(null, s_day));
 
-    private string? Of(string address, DateTimeOffset at) => _hash.Of(IPAddress.Parse(address), at);
+    private string? Of(string address, DateTimeOffset at) => _hash.Of(Network(address), at);
+
+    private static ClientNetwork? Network(string address) => ClientNetwork.Of(IPAddress.Parse(address));
 }

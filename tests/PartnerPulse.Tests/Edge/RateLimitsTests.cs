@@ -165,5 +165,5 @@ public class RateLimitsTests
     }
 
     private RateLimits Limits(int mark, int refuse, bool isPrivate = false) =>
-        new(new ClientAddress([]), new LimitOptions { MarkAbove = mark, RefuseAbove = refuse, Private = isPrivate }, _time, NullLogger<RateLimits>.Instance);
+        new(new LimitOptions { MarkAbove = mark, RefuseAbove = refuse, Private = isPrivate }, _time, NullLogger<RateLimits>.Instance);
 }
