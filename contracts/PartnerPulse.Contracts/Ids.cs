@@ -32,8 +32,11 @@ public static class Ids
     public static Guid PartnerStream(string program, string partnerId) => Derive("partner", program, partnerId);
 
     /// <summary>The stream of a click: its visitor's, or its own where there is none.</summary>
-    public static Guid ClickStream(ClickRecorded click) =>
-        click.VisitorId is { } visitor ? VisitorStream(click.ProgramId, visitor) : click.EventId;
+    public static Guid ClickStream(ClickRecorded click) => ClickStream(click.ProgramId, click.EventId, click.VisitorId);
+
+    /// <summary>The stream of a click of which only this much is known.</summary>
+    public static Guid ClickStream(string program, Guid clickId, string? visitorId) =>
+        visitorId is null ? clickId : VisitorStream(program, visitorId);
 
     /// <summary>A UUID v5 of <paramref name="kind"/> and <paramref name="parts"/>.</summary>
     public static Guid Derive(string kind, params ReadOnlySpan<string> parts)

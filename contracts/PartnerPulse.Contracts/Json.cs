@@ -12,7 +12,6 @@ namespace PartnerPulse.Contracts;
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     NumberHandling = JsonNumberHandling.Strict)]
 [JsonSerializable(typeof(ClickRecorded))]
-[JsonSerializable(typeof(ClicksRecorded))]
 [JsonSerializable(typeof(ConversionRecorded))]
 [JsonSerializable(typeof(ConversionAdjusted))]
 [JsonSerializable(typeof(PartnerEnrolled))]

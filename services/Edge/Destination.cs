@@ -47,7 +47,7 @@ internal sealed class Destination
     /// </summary>
     /// <param name="query">Query of the request without the question mark.</param>
     /// <param name="clickId">Added as <c>pp_click</c>.</param>
-    public string For(ReadOnlySpan<char> query, string clickId)
+    public string For(ReadOnlySpan<char> query, ReadOnlySpan<char> clickId)
     {
         var own = _query < 0 ? default : _beforeFragment.AsSpan(_query + 1);
         Span<char> stack = stackalloc char[512];

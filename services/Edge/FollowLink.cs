@@ -56,32 +56,30 @@ internal sealed class FollowLink(
         return RedirectAsync(http, link, destination, query, now);
     }
 
-    private async Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now)
+    private Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now)
     {
         var network = facts.Network(http);
         var allowance = limits.Take(network);
         if (allowance.Refused)
         {
-            await RateLimits.RefuseAsync(http.Response, allowance);
-            return;
+            return RateLimits.RefuseAsync(http.Response, allowance);
         }
 
-        var request = http.Request;
         var id = Randomness.CreateVersion7(now);
-        var location = destination.For(query, id.ToString());
-        var signals = allowance.Mark(RequestFacts.Signals(request));
+        var signals = allowance.Mark(RequestFacts.Signals(http.Request));
         var visitor = facts.Visitor(http, signals);
-
-        // Kept before the answer leaves: a visitor who got a redirect is a click in the log. Where it cannot be kept, the
-        // visitor is sent on all the same; the spool has counted the loss.
-        var entry = spool.Rent();
-        entry.Add(Click(http, network, link, destination, id, now, query, visitor, signals));
-        _ = await spool.AppendAsync(entry);
-
         var response = http.Response;
         response.StatusCode = StatusCodes.Status302Found;
         response.Headers.CacheControl = "no-store";
-        response.Headers.Location = location;
+        Span<char> digits = stackalloc char[36];
+        id.TryFormat(digits, out _);
+        response.Headers.Location = destination.For(query, digits);
+
+        // Kept before the answer leaves, which it does when this completes: a visitor who got a redirect is a click in the log. Where
+        // it cannot be kept, the visitor is sent on all the same; the spool has counted the loss.
+        var entry = spool.Rent();
+        entry.Add(Click(http, network, link, destination, id, now, query, visitor, signals));
+        return spool.AppendAsync(entry).AsTask();
     }
 
     private ClickRecorded Click(

@@ -1,9 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
-using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Bus;
 
@@ -81,7 +79,6 @@ internal sealed class Spool : ITailedLog, IDisposable
 
     // The writer's alone.
     private List<SpoolEntry> _taken = [];
-    private byte[] _group = new byte[64 * 1024];
     private long _savedCheckpoint;
     private bool _pruneMore = true;
     private int _unpruned;
@@ -251,7 +248,7 @@ internal sealed class Spool : ITailedLog, IDisposable
         {
             while (_recent.TryPeek(out var commit) && commit.Last <= position)
             {
-                _recentBytes -= _recent.Dequeue().Bytes;
+                _recentBytes -= _recent.Dequeue().Lines.Length;
             }
         }
 
@@ -363,33 +360,43 @@ internal sealed class Spool : ITailedLog, IDisposable
                     break;
                 }
 
-                for (var at = Math.Max(position + 1, commit.First); at <= commit.Last && events.Count < max; at++)
-                {
-                    events.Add(new TailedEvent(at, commit.Clicks[at - commit.First]));
-                }
+                AddLines(events, commit.Lines, commit.First, position, max);
             }
 
             return events.Count == 0 ? null : new TailPage(events, events[^1].Position);
         }
     }
 
-    private void Remember(int start, int end, int count, int bytes)
+    /// <summary>Adds those of the lines that lie after <paramref name="position"/>, until there are <paramref name="max"/>.</summary>
+    /// <param name="events">The page.</param>
+    /// <param name="lines">Clicks as lines of JSON.</param>
+    /// <param name="first">Position of the first of them.</param>
+    /// <param name="position">Where the page begins.</param>
+    /// <param name="max">Events that the page holds at most.</param>
+    private static void AddLines(List<TailedEvent> events, ReadOnlyMemory<byte> lines, long first, long position, int max)
     {
-        var clicks = new ClickRecorded[count];
-        var at = 0;
-        foreach (var entry in CollectionsMarshal.AsSpan(_taken)[start..end])
+        for (var at = first; !lines.IsEmpty && events.Count < max; at++)
         {
-            entry.Clicks.CopyTo(clicks.AsSpan(at));
-            at += entry.Count;
-        }
+            var end = lines.Span.IndexOf((byte)'\n');
+            if (at > position)
+            {
+                events.Add(new TailedEvent(at, lines[..end]));
+            }
 
+            lines = lines[(end + 1)..];
+        }
+    }
+
+    private void Remember(byte[] lines, int count)
+    {
+        var commit = new Commit(_last - count + 1, _last, lines);
         lock (_recentGate)
         {
-            _recent.Enqueue(new Commit(_last - count + 1, clicks, bytes));
-            _recentBytes += bytes;
+            _recent.Enqueue(commit);
+            _recentBytes += commit.Lines.Length;
             while (_recentBytes > MaxRecentBytes && _recent.Count > 1)
             {
-                _recentBytes -= _recent.Dequeue().Bytes;
+                _recentBytes -= _recent.Dequeue().Lines.Length;
             }
         }
     }
@@ -397,33 +404,20 @@ internal sealed class Spool : ITailedLog, IDisposable
     private TailPage Read(long position, int max)
     {
         var events = new List<TailedEvent>();
-        var to = position;
         _read.Parameters[0].Value = position;
         using var reader = _read.ExecuteReader();
         while (events.Count < max && reader.Read())
         {
-            var at = reader.GetInt64(0) - reader.GetInt64(1);
-            ReadOnlySpan<byte> lines = (byte[])reader.GetValue(2);
+            var lines = (byte[])reader.GetValue(2);
             if (reader.GetInt64(3) != SpoolFile.Checksum(reader.GetInt64(0), reader.GetInt64(1), lines))
             {
                 throw new InvalidDataException($"The clicks up to position {reader.GetInt64(0)} do not match their checksum.");
             }
 
-            while (!lines.IsEmpty && events.Count < max)
-            {
-                var end = lines.IndexOf((byte)'\n');
-                if (++at > position)
-                {
-                    var click = JsonSerializer.Deserialize(lines[..end], ContractsJson.Default.ClickRecorded)!;
-                    events.Add(new TailedEvent(at, click));
-                    to = at;
-                }
-
-                lines = lines[(end + 1)..];
-            }
+            AddLines(events, lines, reader.GetInt64(0) - reader.GetInt64(1) + 1, position, max);
         }
 
-        return new TailPage(events, to);
+        return new TailPage(events, events.Count == 0 ? position : events[^1].Position);
     }
 
     private void Return(SpoolEntry entry)
@@ -485,24 +479,26 @@ internal sealed class Spool : ITailedLog, IDisposable
     {
         var end = start;
         var bytes = 0;
-        var clicks = 0;
         while (end < _taken.Count && (end == start || bytes + _taken[end].Bytes <= MaxGroupBytes))
         {
-            var entry = _taken[end++];
-            if (bytes + entry.Bytes > _group.Length)
-            {
-                Array.Resize(ref _group, Math.Max(_group.Length * 2, bytes + entry.Bytes));
-            }
+            bytes += _taken[end++].Bytes;
+        }
 
-            entry.Lines.CopyTo(_group.AsSpan(bytes));
-            bytes += entry.Bytes;
+        // The relay's memory keeps the array, so every commit has its own.
+        var lines = GC.AllocateUninitializedArray<byte>(bytes);
+        var clicks = 0;
+        var at = 0;
+        foreach (var entry in CollectionsMarshal.AsSpan(_taken)[start..end])
+        {
+            entry.Lines.CopyTo(lines.AsSpan(at));
+            at += entry.Bytes;
             clicks += entry.Count;
         }
 
-        var kept = TryCommit(_group.AsSpan(0, bytes), clicks, ++_unpruned >= PruneEvery ? PruneBusy : 0);
+        var kept = TryCommit(lines, clicks, ++_unpruned >= PruneEvery ? PruneBusy : 0);
         if (kept)
         {
-            Remember(start, end, clicks, bytes);
+            Remember(lines, clicks);
             Metrics.Clicks.Add(clicks);
             Metrics.GroupSize.Record(clicks);
         }
@@ -620,10 +616,7 @@ internal sealed class Spool : ITailedLog, IDisposable
     }
 
     /// <summary>What one commit added.</summary>
-    private sealed record Commit(long First, ClickRecorded[] Clicks, int Bytes)
-    {
-        public long Last => First + Clicks.Length - 1;
-    }
+    private sealed record Commit(long First, long Last, byte[] Lines);
 
     /// <summary>Answers to some of those who waited for one commit.</summary>
     private sealed class Answers(SpoolEntry[] entries, bool kept) : IThreadPoolWorkItem

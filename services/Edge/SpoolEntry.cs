@@ -18,7 +18,6 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
     private readonly ArrayBufferWriter<byte> _buffer = new(1024);
     private readonly Utf8JsonWriter _writer;
     private readonly Action<SpoolEntry> _return;
-    private readonly List<ClickRecorded> _clicks = new(1);
     private ManualResetValueTaskSourceCore<bool> _core;
 
     public SpoolEntry(Action<SpoolEntry> giveBack)
@@ -34,10 +33,7 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
 
     public int Capacity => _buffer.Capacity;
 
-    public int Count => _clicks.Count;
-
-    /// <summary>The same clicks as objects.</summary>
-    public ReadOnlySpan<ClickRecorded> Clicks => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_clicks);
+    public int Count { get; private set; }
 
     public ValueTask<bool> Committed => new(this, _core.Version);
 
@@ -48,7 +44,7 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
         _writer.Reset();
         _buffer.GetSpan(1)[0] = (byte)'\n';
         _buffer.Advance(1);
-        _clicks.Add(click);
+        Count++;
     }
 
     /// <summary>
@@ -65,7 +61,7 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
     {
         _buffer.ResetWrittenCount();
         _core.Reset();
-        _clicks.Clear();
+        Count = 0;
     }
 
     public void Dispose() => _writer.Dispose();

@@ -16,6 +16,9 @@ namespace PartnerPulse.Attribution.Intake;
 internal sealed class IntakeWriter(
     [FromKeyedServices(AttributionService.Schema)] EventLog log, ILogger<IntakeWriter> logger) : BackgroundService
 {
+    /// <summary>The kind of stream that clicks lie in.</summary>
+    public const string VisitorStream = "visitor";
+
     private const int MaxEventsPerCommit = 10_000;
 
     private readonly Channel<Part> _waiting = Channel.CreateBounded<Part>(new BoundedChannelOptions(1_000) { SingleReader = true });
@@ -130,7 +133,7 @@ internal sealed class IntakeWriter(
 
     private static (Guid Stream, string Type) StreamOf(IEvent @event) => @event switch
     {
-        ClickRecorded click => (Ids.ClickStream(click), "visitor"),
+        ClickRecorded click => (Ids.ClickStream(click), VisitorStream),
         ConversionRecorded conversion => (conversion.ConversionId, "conversion"),
         ConversionAdjusted adjustment => (adjustment.ConversionId, "conversion"),
         CreditsRevised revised => (revised.ConversionId, "conversion"),

@@ -172,6 +172,7 @@ public static class BusExtensions
         IRabbitMqBusFactoryConfigurator rabbit, IBusRegistrationContext context, Uri address, IReadOnlyList<ConsumerRegistration> consumers)
     {
         rabbit.Host(address);
+        rabbit.AddDeserializer(ClickLinesSerializer.Instance);
         rabbit.ConfigureJsonSerializerOptions(json =>
         {
             json.TypeInfoResolverChain.Insert(0, ContractsJson.Default);

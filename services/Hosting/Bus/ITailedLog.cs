@@ -28,4 +28,18 @@ public interface ITailedLog
 /// <param name="To">Position of the last event that was read, handed on or not; the position asked for where there was none.</param>
 public sealed record TailPage(IReadOnlyList<TailedEvent> Events, long To);
 
-public readonly record struct TailedEvent(long Position, IEvent Event);
+/// <summary>An event of a tailed log: the event itself, or a click as the line of JSON that it was written as.</summary>
+public readonly record struct TailedEvent
+{
+    public TailedEvent(long position, IEvent @event) => (Position, Event) = (position, @event);
+
+    public TailedEvent(long position, ReadOnlyMemory<byte> click) => (Position, Click) = (position, click);
+
+    public long Position { get; }
+
+    /// <summary>Null for a click that is a line.</summary>
+    public IEvent? Event { get; }
+
+    /// <summary>A <see cref="ClickRecorded"/> as UTF-8 JSON; empty where there is an <see cref="Event"/>.</summary>
+    public ReadOnlyMemory<byte> Click { get; }
+}

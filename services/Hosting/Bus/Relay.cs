@@ -89,25 +89,26 @@ internal sealed class Relay : BackgroundService
     {
         for (var i = 0; i < page.Events.Count;)
         {
-            var first = i;
             object message;
-            if (page.Events[i].Event is ClickRecorded)
+            Guid? id;
+            if (page.Events[i].Event is { } single)
             {
-                var clicks = new List<ClickRecorded>();
-                for (; i < page.Events.Count && clicks.Count < ClicksRecorded.MaxClicks && page.Events[i].Event is ClickRecorded click; i++)
+                (message, id) = (single, single.EventId);
+                i++;
+            }
+            else
+            {
+                var clicks = new List<ReadOnlyMemory<byte>>();
+                for (; i < page.Events.Count && clicks.Count < ClicksRecorded.MaxClicks && page.Events[i] is { Event: null, Click: var click }; i++)
                 {
                     clicks.Add(click);
                 }
 
-                message = new ClicksRecorded { Clicks = clicks };
-            }
-            else
-            {
-                message = page.Events[i++].Event;
+                (message, id) = (new ClicksRecorded { Clicks = clicks }, null);
             }
 
             var to = i < page.Events.Count ? page.Events[i - 1].Position : page.To;
-            yield return (message, page.Events[first].Event.EventId, new Handover(_log.Origin, after, to));
+            yield return (message, id ?? Ids.Derive("clicks", _log.Origin, $"{after}", $"{to}"), new Handover(_log.Origin, after, to));
             after = to;
         }
     }
@@ -124,6 +125,10 @@ internal sealed class Relay : BackgroundService
                 {
                     // The broker confirms a message that no queue takes, unless it is told to hand it back.
                     rabbit.Mandatory = Topology.HasQueue(message.Message.GetType());
+                    if (message.Message is ClicksRecorded)
+                    {
+                        rabbit.Serializer = ClickLinesSerializer.Instance;
+                    }
                 }
 
                 message.Handover.Write(context.Headers);

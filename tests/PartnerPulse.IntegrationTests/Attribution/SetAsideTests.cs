@@ -84,7 +84,7 @@ public sealed class SetAsideTests
 
         public ValueTask<TailPage> ReadAsync(long position, int max, CancellationToken cancellationToken)
         {
-            var page = events.Select((e, i) => new TailedEvent(i + 1, e)).Where(e => e.Position > position).Take(max).ToArray();
+            var page = events.Select((e, i) => e is ClickRecorded ? new TailedEvent(i + 1, EventTypes.Serialize(e)) : new TailedEvent(i + 1, e)).Where(e => e.Position > position).Take(max).ToArray();
             return new(new TailPage(page, page.Length == 0 ? position : page[^1].Position));
         }
     }

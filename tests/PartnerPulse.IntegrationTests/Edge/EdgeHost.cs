@@ -13,6 +13,7 @@ using PartnerPulse.Edge;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 using PartnerPulse.Hosting.Keys;
+using PartnerPulse.Tests.Edge;
 
 namespace PartnerPulse.IntegrationTests.Edge;
 
@@ -108,7 +109,7 @@ internal sealed class EdgeHost : IAsyncDisposable
 
     /// <summary>Everything in the spool, in its order.</summary>
     public async Task<IReadOnlyList<ClickRecorded>> ClicksAsync() =>
-        [.. (await Spool.ReadAsync(0, int.MaxValue, default)).Events.Select(e => (ClickRecorded)e.Event)];
+        [.. (await Spool.ReadAsync(0, int.MaxValue, default)).Events.Select(e => e.ReadClick())];
 
     /// <summary>The edge's figures in <c>/v1/status</c>.</summary>
     public async Task<JsonElement> FiguresAsync()

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using PartnerPulse.Contracts;
+using PartnerPulse.Tests.Edge;
 using Xunit.Abstractions;
 
 namespace PartnerPulse.IntegrationTests.Edge;
@@ -77,7 +78,7 @@ public sealed partial class FuzzTests(ITestOutputHelper output)
         while (true)
         {
             var page = await edge.Spool.ReadAsync(position, 5_000, default);
-            foreach (var click in page.Events.Select(e => (ClickRecorded)e.Event))
+            foreach (var click in page.Events.Select(e => e.ReadClick()))
             {
                 Assert.True(redirected.TryRemove(click.EventId, out var sent), "A click that nobody was sent on for.");
                 try

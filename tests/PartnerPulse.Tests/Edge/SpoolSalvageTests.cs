@@ -56,16 +56,16 @@ public sealed class SpoolSalvageTests(ITestOutputHelper output) : IDisposable
             await File.WriteAllBytesAsync(Path.Combine(folder, s_parts[1 - part]), original[1 - part]);
             using var spool = Open(folder);
             var read = (await spool.ReadAsync(await spool.CheckpointAsync(default), int.MaxValue, default)).Events;
-            var ids = read.Select(e => e.Event.EventId).ToList();
+            var ids = read.Select(e => e.ReadClick().EventId).ToList();
 
-            Assert.True(read.All(e => position.TryGetValue(e.Event.EventId, out var at) && clicks[at - 1] == (ClickRecorded)e.Event), where);
+            Assert.True(read.All(e => position.TryGetValue(e.ReadClick().EventId, out var at) && clicks[at - 1] == e.ReadClick()), where);
             Assert.True(ids.Distinct().Count() == ids.Count, where);
             Assert.True(ids.Select(id => position[id]).Zip(ids.Skip(1).Select(id => position[id]), (a, b) => a < b).All(inOrder => inOrder), where);
             if (spool.Origin == origin)
             {
                 // Nothing was found wrong, so all that waits is there under its own position; but for the last commit in the log,
                 // which without its end looks like one that a power cut took back before it was acknowledged.
-                Assert.True(read.All(e => position[e.Event.EventId] == e.Position), where);
+                Assert.True(read.All(e => position[e.ReadClick().EventId] == e.Position), where);
                 Assert.InRange(clicks.Count - HandedOn - read.Count, 0, part == 0 ? 0 : MostClicks);
                 continue;
             }
@@ -139,7 +139,7 @@ public sealed class SpoolSalvageTests(ITestOutputHelper output) : IDisposable
             using var spool = Open(folder);
             var read = (await spool.ReadAsync(await spool.CheckpointAsync(default), int.MaxValue, default)).Events;
             Assert.NotEmpty(read);
-            Assert.Empty(read.Select(e => (ClickRecorded)e.Event).Except(clicks));
+            Assert.Empty(read.Select(e => e.ReadClick()).Except(clicks));
         }
     }
 
@@ -209,7 +209,7 @@ public sealed class SpoolSalvageTests(ITestOutputHelper output) : IDisposable
 
         using var again = Open(folder);
         Assert.Equal((191, 10), (again.Salvaged, again.Unreadable));
-        Assert.All((await again.ReadAsync(0, 1_000, default)).Events, e => Assert.Equal("acme", ((ClickRecorded)e.Event).PartnerId));
+        Assert.All((await again.ReadAsync(0, 1_000, default)).Events, e => Assert.Equal("acme", e.ReadClick().PartnerId));
     }
 
     [Fact]
@@ -254,7 +254,7 @@ public sealed class SpoolSalvageTests(ITestOutputHelper output) : IDisposable
         }
 
         using var spool = Open(folder);
-        Assert.Equal(clicks, (await spool.ReadAsync(0, 100, default)).Events.Select(e => (ClickRecorded)e.Event));
+        Assert.Equal(clicks, (await spool.ReadAsync(0, 100, default)).Events.Select(e => e.ReadClick()));
         Assert.Equal((90, 0), (spool.Salvaged, spool.Unreadable));
     }
 

@@ -21,9 +21,9 @@ public sealed class SpoolTests : IDisposable
 
         var page = await spool.ReadAsync(0, 5_000, default);
         Assert.Equal(Enumerable.Range(1, 1_000).Select(i => (long)i), page.Events.Select(e => e.Position));
-        Assert.Equal(clicks.Select(c => c.EventId).Order(), page.Events.Select(e => e.Event.EventId).Order());
+        Assert.Equal(clicks.Select(c => c.EventId).Order(), page.Events.Select(e => e.ReadClick().EventId).Order());
         Assert.Equal((1_000, 1_000), (page.To, await spool.LastPositionAsync(default)));
-        Assert.Equal(clicks.ToDictionary(c => c.EventId), page.Events.ToDictionary(e => e.Event.EventId, e => (ClickRecorded)e.Event));
+        Assert.Equal(clicks.ToDictionary(c => c.EventId), page.Events.ToDictionary(e => e.ReadClick().EventId, e => e.ReadClick()));
     }
 
     [Fact]
@@ -42,7 +42,7 @@ public sealed class SpoolTests : IDisposable
             position = page.To;
         }
 
-        Assert.Equal(clicks.Select(c => c.EventId), read.Select(e => e.Event.EventId));
+        Assert.Equal(clicks.Select(c => c.EventId), read.Select(e => e.ReadClick().EventId));
         Assert.Empty((await spool.ReadAsync(50, 7, default)).Events);
     }
 
@@ -68,10 +68,10 @@ public sealed class SpoolTests : IDisposable
         }
 
         Assert.Equal(Enumerable.Range(1, clicks.Length).Select(i => (long)i), read.Select(e => e.Position));
-        Assert.Equal(clicks, read.Select(e => (ClickRecorded)e.Event));
+        Assert.Equal(clicks, read.Select(e => e.ReadClick()));
 
         // What the file holds is what memory held.
-        Assert.Equal(clicks[^2_000..], (await spool.ReadAsync(4_000, 2_000, default)).Events.Select(e => (ClickRecorded)e.Event));
+        Assert.Equal(clicks[^2_000..], (await spool.ReadAsync(4_000, 2_000, default)).Events.Select(e => e.ReadClick()));
     }
 
     [Fact]
