@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Contracts;
-using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
 
@@ -44,7 +43,6 @@ internal static class AdjustConversion
     public const int MaxAdjustments = 1_000;
 
     private const int MaxId = 128;
-    private const int MaxTries = 20;
 
     private static readonly FrozenDictionary<string, AdjustmentReason> s_reasons = new Dictionary<string, AdjustmentReason>(StringComparer.Ordinal)
     {
@@ -67,6 +65,9 @@ internal static class AdjustConversion
     public sealed record AdjustedDifferently(IReadOnlyList<FieldFault> Differences) : Outcome;
 
     public sealed record Refused(IReadOnlyList<FieldFault> Faults) : Outcome;
+
+    /// <summary>Others changed the order each time it was decided; nothing is recorded, and trying again is right.</summary>
+    public sealed record Contended : Outcome;
 
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost(OrderPath.Pattern + "/adjustments", HandleAsync)
@@ -171,7 +172,7 @@ internal static class AdjustConversion
     }
 
     private static async Task<Results<Created<AdjustmentAnswer>, Ok<AdjustmentAnswer>, ProblemHttpResult>> HandleAsync(
-        HttpContext http, ConversionLog log, TimeProvider time, CancellationToken cancellationToken)
+        HttpContext http, ConversionAdjuster adjuster, TimeProvider time, CancellationToken cancellationToken)
     {
         var checks = new Checks(time);
         var (source, orderId) = OrderPath.Read(http, checks);
@@ -186,33 +187,17 @@ internal static class AdjustConversion
             return Problem.Invalid(checks.Faults);
         }
 
-        var conversionId = Ids.Conversion(log.Program, source, orderId);
-        for (var attempt = 0; attempt < MaxTries; attempt++)
+        var (outcome, conversion) = await adjuster.AdjustAsync(asked, cancellationToken);
+        return outcome switch
         {
-            var (conversion, version) = await log.LoadAsync(conversionId, cancellationToken);
-            switch (Decide(conversion, asked, log.Program))
-            {
-                case Adjusted a:
-                    if (await log.AppendAsync(a.Event, version, cancellationToken) is Appended)
-                    {
-                        return TypedResults.Created(
-                            OrderPath.Of(source, orderId), new AdjustmentAnswer(a.Event.EventId, "recorded", Net(Conversion.Evolve(conversion, a.Event))));
-                    }
-
-                    break;
-                case AlreadyAdjusted a:
-                    return TypedResults.Ok(new AdjustmentAnswer(a.Event.EventId, "already-recorded", Net(conversion)));
-                case AdjustedDifferently a:
-                    return Problem.Conflict(a.Differences);
-                case Refused r:
-                    return Problem.Invalid(r.Faults);
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return Problem.Of(StatusCodes.Status503ServiceUnavailable, "Try again",
-            new FieldFault("orderId", $"was changed by others {MaxTries} times meanwhile"));
+            Adjusted a => TypedResults.Created(OrderPath.Of(source, orderId), new AdjustmentAnswer(a.Event.EventId, "recorded", Net(conversion))),
+            AlreadyAdjusted a => TypedResults.Ok(new AdjustmentAnswer(a.Event.EventId, "already-recorded", Net(conversion))),
+            AdjustedDifferently a => Problem.Conflict(a.Differences),
+            Refused r => Problem.Invalid(r.Faults),
+            Contended => Problem.Of(StatusCodes.Status503ServiceUnavailable, "Try again",
+                new FieldFault("orderId", $"was changed by others {ConversionAdjuster.MaxTries} times meanwhile")),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 
     private static string Show(AdjustmentReason reason) => reason.ToString().ToLowerInvariant();

@@ -30,6 +30,7 @@ public static class ConversionsService
         builder.Services.AddSingleton(provider => new ConversionLog(
             provider.GetRequiredKeyedService<EventLog>(Schema),
             provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
+        builder.Services.AddSingleton<ConversionAdjuster>();
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
