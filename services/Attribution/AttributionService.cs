@@ -3,6 +3,7 @@ using Microsoft.Extensions.Options;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Attribution.Matches;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Attribution.Receipts;
 using PartnerPulse.Attribution.Replays;
@@ -57,6 +58,7 @@ public static class AttributionService
         builder.Services.AddSingleton<ReadReplay>();
         builder.Services.AddSingleton<DiffReplay>();
         builder.Services.AddSingleton<ReadReceipt>();
+        builder.Services.AddSingleton<FindMatches>();
         builder.Services.AddSingleton<IStatusSource, AttributionStatus>();
         builder.Services.AddHealthChecks().AddCheck<ProjectorCheck>("projector");
     }
@@ -73,6 +75,7 @@ public static class AttributionService
         DiscardReplay.Map(app);
         ReadCredits.Map(app);
         ReadReceipt.Map(app);
+        FindMatches.Map(app);
         SetAsideEndpoints.Map(app);
         RequestRebuild.Map(app);
     }

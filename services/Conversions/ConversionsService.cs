@@ -21,6 +21,12 @@ public static class ConversionsService
         builder.Services.AddOptions<ConversionsOptions>().BindConfiguration("Conversions")
             .Validate(options => options.CustomerKeyFile.Length > 0, "Conversions:CustomerKeyFile is required: the file of the key that hashes customers; it is created if missing.")
             .Validate(options => Currency.Decimals(options.DefaultCurrency) is not null, "Conversions:DefaultCurrency must be a currency of ISO 4217.")
+            .Validate(
+                options => string.IsNullOrEmpty(options.Attribution.Url) || (Uri.TryCreate(options.Attribution.Url, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"),
+                "Conversions:Attribution:Url must be an address 'http://…' or 'https://…'.")
+            .Validate(
+                options => string.IsNullOrEmpty(options.Attribution.Url) || !string.IsNullOrEmpty(options.Attribution.Key),
+                "Conversions:Attribution:Key is required where Conversions:Attribution:Url is set.")
             .ValidateOnStart();
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ConversionsJson.Default));
         builder.Services.AddSingleton(provider => new ConversionReader(
@@ -31,6 +37,9 @@ public static class ConversionsService
             provider.GetRequiredKeyedService<EventLog>(Schema),
             provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
         builder.Services.AddSingleton<ConversionAdjuster>();
+        builder.Services.AddHttpClient(nameof(Matches));
+        builder.Services.AddSingleton<Matches>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Matches>());
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
@@ -54,4 +63,17 @@ public sealed class ConversionsOptions
 
     /// <summary>Currency of a lead or a signup that names no amount.</summary>
     public string DefaultCurrency { get; set; } = "EUR";
+
+    /// <summary>Where to ask whether an order has a click.</summary>
+    public AttributionOptions Attribution { get; set; } = new();
+}
+
+/// <summary>How Conversions reaches Attribution. Nothing that is recorded depends on it.</summary>
+public sealed class AttributionOptions
+{
+    /// <summary>Address of the service. Where absent, answers do not say whether an order is matched.</summary>
+    public string? Url { get; set; }
+
+    /// <summary>API key with the scope <c>read</c>.</summary>
+    public string? Key { get; set; }
 }

@@ -11,7 +11,7 @@ internal static class Services
 
     /// <summary>The services of the wanted mode, without the gateway.</summary>
     public static IReadOnlyList<ProcessSpec> For(
-        UpCommand.Wanted wanted, (string Admin, string Edge, string KeysFile) keys, string postgres, string? rabbitMq)
+        UpCommand.Wanted wanted, (string Admin, string Reader, string KeysFile) keys, string postgres, string? rabbitMq)
     {
         var common = new Dictionary<string, string?>(StringComparer.Ordinal)
         {
@@ -23,7 +23,9 @@ internal static class Services
             ["Pulse__Data"] = wanted.Data.Path,
             ["Edge__PublicUrl"] = wanted.Url,
             ["Edge__Partners__Url"] = wanted.Distributed ? Address(wanted, PartnersPort) : wanted.Url,
-            ["Edge__Partners__Key"] = keys.Edge,
+            ["Edge__Partners__Key"] = keys.Reader,
+            ["Conversions__Attribution__Url"] = wanted.Distributed ? Address(wanted, AttributionPort) : wanted.Url,
+            ["Conversions__Attribution__Key"] = keys.Reader,
             ["Edge__SigningKeyFile"] = wanted.Data.SecretKeyFile("edge-signing.key"),
             ["Conversions__CustomerKeyFile"] = wanted.Data.SecretKeyFile("customer-pepper.key"),
         };
