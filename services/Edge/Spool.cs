@@ -113,8 +113,7 @@ internal sealed class Spool : ITailedLog, IDisposable
         try
         {
             _writeConnection = SpoolFile.Open(options.Data, options.Durability, time, logger);
-            _readConnection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
-            _readConnection.Open();
+            _readConnection = SqliteFiles.Open(file, SqliteOpenMode.ReadOnly);
             _read = _readConnection.CreateCommand();
             _read.CommandText = "select last, count, data, checksum from clicks where last > $position order by last";
             _read.Parameters.Add("$position", SqliteType.Integer);
