@@ -33,19 +33,12 @@ public static class AttributionService
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
         builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
         builder.Services.AddHostedService<OpenProjections>();
-        builder.AddRelayToBus(Schema, new HashSet<string>(StringComparer.Ordinal) { EventTypes.Of<CreditsRevised>().Name });
+        builder.AddRelayToBus(Schema, Topology.Announcements);
 
         builder.Services.AddSingleton<IntakeWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<IntakeWriter>());
         builder.AddConsumer<ClicksRecordedConsumer, ClicksRecorded>();
-        builder.AddConsumer<FactConsumer<ConversionRecorded>, ConversionRecorded>();
-        builder.AddConsumer<FactConsumer<ConversionAdjusted>, ConversionAdjusted>();
-        builder.AddConsumer<FactConsumer<PartnerEnrolled>, PartnerEnrolled>();
-        builder.AddConsumer<FactConsumer<PartnerSuspended>, PartnerSuspended>();
-        builder.AddConsumer<FactConsumer<PartnerReinstated>, PartnerReinstated>();
-        builder.AddConsumer<FactConsumer<LinkPublished>, LinkPublished>();
-        builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
-        builder.AddConsumer<FactConsumer<ProgramConfigured>, ProgramConfigured>();
+        builder.AddConsumer<FactsRecordedConsumer, FactsRecorded>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));

@@ -1,6 +1,6 @@
 using System.Net;
-using System.Text.Json;
 using PartnerPulse.Contracts;
+using PartnerPulse.IntegrationTests.Hosting;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd.OrderStories;
 
@@ -28,14 +28,14 @@ internal abstract class WayIn(string name)
 
     public override string ToString() => name;
 
-    protected abstract Task OrderAsync(PulseSystem system, Ordered order);
+    protected internal abstract Task OrderAsync(PulseSystem system, Ordered order);
 
     /// <param name="system">Where to.</param>
     /// <param name="moved">What moved now.</param>
     /// <param name="soFar">What has moved up to now, this one last: some shops always tell the whole.</param>
-    protected abstract Task MoveAsync(PulseSystem system, Moved moved, IReadOnlyList<Moved> soFar);
+    protected internal abstract Task MoveAsync(PulseSystem system, Moved moved, IReadOnlyList<Moved> soFar);
 
-    protected abstract Task RepriceAsync(PulseSystem system, Repriced repriced);
+    protected internal abstract Task RepriceAsync(PulseSystem system, Repriced repriced);
 
     protected static object OrderBody(Ordered order, string? source) => new
     {
@@ -83,14 +83,21 @@ internal abstract class WayIn(string name)
     private static async Task IdentifyAsync(PulseSystem system, LoggedIn login) =>
         AssertTaken(await system.PostAsync("/v1/identities", new { customer = login.Customer, visitorId = login.Visitor, occurredAt = login.At }));
 
-    /// <summary><c>POST /v1/conversions</c>.</summary>
+    /// <summary><c>POST /v1/conversions</c> and its adjustments.</summary>
     internal sealed class Api(string source = "shop") : WayIn("API")
     {
         public override string Source => source;
 
-        public new async Task OrderAsync(PulseSystem system, Ordered order) => AssertTaken(await system.PostAsync("/v1/conversions", OrderBody(order, source)));
+        protected internal override async Task OrderAsync(PulseSystem system, Ordered order) =>
+            AssertTaken(await system.PostAsync("/v1/conversions", OrderBody(order, source)));
 
-        public async Task AdjustAsync(PulseSystem system, Ordered order, (string Id, string Amount, string Reason) adjustment, DateTimeOffset at) =>
+        protected internal override Task MoveAsync(PulseSystem system, Moved moved, IReadOnlyList<Moved> soFar) =>
+            AdjustAsync(system, moved.Order, Adjustment(moved), moved.At);
+
+        protected internal override Task RepriceAsync(PulseSystem system, Repriced repriced) =>
+            AdjustAsync(system, repriced.Order, Adjustment(repriced), repriced.At);
+
+        private async Task AdjustAsync(PulseSystem system, Ordered order, (string Id, string Amount, string Reason) adjustment, DateTimeOffset at) =>
             AssertTaken(await system.PostAsync(
                 $"/v1/conversions/{source}/{order.OrderId}/adjustments",
                 new { id = adjustment.Id, amount = adjustment.Amount, currency = OrderStory.Currency, reason = adjustment.Reason, occurredAt = at }));
