@@ -39,8 +39,12 @@ internal sealed class ConversionLog(EventLog log, string program)
     public Task<AppendOutcome> AppendAsync(ConversionAdjusted adjustment, long expectedVersion, CancellationToken cancellationToken) =>
         log.AppendAsync(adjustment.ConversionId, expectedVersion, [New(adjustment.ConversionId, adjustment)], cancellationToken);
 
-    private static IEvent Event(StoredEvent stored) => EventTypes.Deserialize(
-        EventTypes.Find(stored.Type) ?? throw new InvalidDataException($"The event '{stored.Type}' of an order is not known here."), stored.Data.Span);
+    /// <summary>An event of an order's stream.</summary>
+    /// <exception cref="InvalidDataException">This version does not know it.</exception>
+    public static IEvent Event(string type, ReadOnlySpan<byte> data) => EventTypes.Deserialize(
+        EventTypes.Find(type) ?? throw new InvalidDataException($"The event '{type}' of an order is not known here."), data);
+
+    private static IEvent Event(StoredEvent stored) => Event(stored.Type, stored.Data.Span);
 
     private static NewEvent New(Guid stream, IEvent e)
     {

@@ -27,6 +27,7 @@ public static class ConversionsService
             .Validate(
                 options => string.IsNullOrEmpty(options.Attribution.Url) || !string.IsNullOrEmpty(options.Attribution.Key),
                 "Conversions:Attribution:Key is required where Conversions:Attribution:Url is set.")
+            .Validate(options => options.ImportMaxBytes > 0, "Conversions:ImportMaxBytes must be more than 0.")
             .ValidateOnStart();
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ConversionsJson.Default));
         builder.Services.AddSingleton(provider => new ConversionReader(
@@ -40,11 +41,31 @@ public static class ConversionsService
         builder.Services.AddHttpClient(nameof(Matches));
         builder.Services.AddSingleton<Matches>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Matches>());
+        builder.Services.AddSingleton(provider => new ReportReader(
+            provider.GetRequiredService<ConversionReader>(), provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
+        builder.Services.AddSingleton<ReportWriter>();
+        builder.Services.AddSingleton<ImportConversions>();
+        AddOrdersQueue(builder);
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
 
-    /// <summary>The endpoints under <c>/v1/conversions</c>.</summary>
+    private static void AddOrdersQueue(IHostApplicationBuilder builder)
+    {
+        var broker = (builder.Configuration.GetSection("Bus").Get<BusOptions>() ?? new BusOptions()).OrdersBroker is { } address ? new OrdersBroker(address) : null;
+        builder.Services.AddSingleton(_ => new OrderErrors(broker));
+        if (broker is null)
+        {
+            return;
+        }
+
+        builder.Services.AddSingleton(broker);
+        builder.Services.AddSingleton<OrdersQueue>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<OrdersQueue>());
+        builder.Services.AddHealthChecks().AddCheck<OrdersQueueCheck>("orders");
+    }
+
+    /// <summary>The endpoints under <c>/v1/conversions</c>, <c>/v1/imports/conversions</c> and <c>/v1/orders</c>.</summary>
     public static void MapConversions(this IEndpointRouteBuilder routes)
     {
         // Opens the customer key now: a key that cannot be read stops the start, not the first order.
@@ -52,6 +73,8 @@ public static class ConversionsService
         RecordConversion.Map(routes);
         AdjustConversion.Map(routes);
         ReadConversion.Map(routes);
+        ImportConversions.Map(routes);
+        OrderErrors.Map(routes);
     }
 }
 
@@ -63,6 +86,9 @@ public sealed class ConversionsOptions
 
     /// <summary>Currency of a lead or a signup that names no amount.</summary>
     public string DefaultCurrency { get; set; } = "EUR";
+
+    /// <summary>Bytes of one import. Memory does not grow with it.</summary>
+    public long ImportMaxBytes { get; set; } = 4L * 1024 * 1024 * 1024;
 
     /// <summary>Where to ask whether an order has a click.</summary>
     public AttributionOptions Attribution { get; set; } = new();

@@ -10,7 +10,7 @@ using PartnerPulse.Hosting.Problems;
 namespace PartnerPulse.Conversions;
 
 /// <summary>An order as a shop reports it.</summary>
-internal sealed record ConversionAsk
+internal record ConversionAsk
 {
     public string? Source { get; init; }
     public string? OrderId { get; init; }
@@ -230,7 +230,7 @@ internal static class RecordConversion
     }
 
     /// <summary>Cuts a list into its elements without reading them, so that one that cannot be read leaves the others alone.</summary>
-    private static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body)
+    public static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body)
     {
         var elements = new List<ReadOnlyMemory<byte>>();
         if (body.Span.StartsWith("\uFEFF"u8))

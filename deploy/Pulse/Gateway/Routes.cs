@@ -22,6 +22,8 @@ internal static class Routes
         ("/v1/postback", Upstream.Conversions),
         ("/v1/imports/conversions", Upstream.Conversions),
         ("/v1/hooks", Upstream.Conversions),
+        ("/v1/orders", Upstream.Conversions),
+        ("/v1/order-identities", Upstream.Conversions),
         ("/v1/partners", Upstream.Partners),
         ("/v1/coupons", Upstream.Partners),
         ("/v1/catalogue", Upstream.Partners),

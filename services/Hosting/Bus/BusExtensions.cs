@@ -20,8 +20,25 @@ public sealed class BusOptions
     /// <summary>Address of the broker, <c>amqp://user:password@host:port/vhost</c>. Contradicts <c>mediator</c>.</summary>
     public string? RabbitMq { get; set; }
 
+    /// <summary>
+    /// Address of the broker where shops put orders into the queue <c>orders</c>; that of <see cref="RabbitMq"/> where absent. With it
+    /// orders are taken from a broker also where <see cref="Transport"/> is <c>mediator</c>.
+    /// </summary>
+    public string? Orders { get; set; }
+
+    /// <summary>The broker of the queue <c>orders</c>; null where there is none.</summary>
+    public Uri? OrdersBroker => IsBroker(Orders ?? RabbitMq, out var uri) ? uri : null;
+
+    private static bool IsBroker(string? address, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Uri? uri) =>
+        Uri.TryCreate(address, UriKind.Absolute, out uri) && uri.Scheme is ("amqp" or "amqps");
+
     internal IEnumerable<string> Faults()
     {
+        if (Orders is not null && !IsBroker(Orders, out _))
+        {
+            yield return "Bus:Orders must be an address 'amqp://user:password@host:port/'.";
+        }
+
         switch (Transport)
         {
             case "mediator":
@@ -32,7 +49,7 @@ public sealed class BusOptions
 
                 break;
             case "rabbitmq":
-                if (!Uri.TryCreate(RabbitMq, UriKind.Absolute, out var uri) || uri.Scheme is not ("amqp" or "amqps"))
+                if (!IsBroker(RabbitMq, out _))
                 {
                     yield return "Bus:RabbitMq must be an address 'amqp://user:password@host:port/' where Bus:Transport is 'rabbitmq'.";
                 }
