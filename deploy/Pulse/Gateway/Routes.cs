@@ -6,6 +6,7 @@ internal enum Upstream
     Conversions,
     Partners,
     Attribution,
+    Outbound,
 }
 
 /// <summary>Which service a path belongs to. Every path of the API is unique across services.</summary>
@@ -27,6 +28,8 @@ internal static class Routes
         ("/v1/partners", Upstream.Partners),
         ("/v1/coupons", Upstream.Partners),
         ("/v1/catalogue", Upstream.Partners),
+        ("/v1/webhooks", Upstream.Outbound),
+        ("/v1/postbacks", Upstream.Outbound),
         ("/v1", Upstream.Attribution),
     ];
 

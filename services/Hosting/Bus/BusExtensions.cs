@@ -106,9 +106,17 @@ public static class Topology
 /// <summary>Wiring of logs, relays and consumers.</summary>
 public static class BusExtensions
 {
-    /// <summary>Adds the log of a service under its schema as key: <c>[FromKeyedServices("conversions")] EventLog</c>.</summary>
+    /// <summary>
+    /// Adds the log of a service under its schema as key: <c>[FromKeyedServices("conversions")] EventLog</c>. Services of one host
+    /// that read the same log share it, and so its signal.
+    /// </summary>
     public static void AddEventLog(this IHostApplicationBuilder builder, string schema)
     {
+        if (builder.Services.Any(service => service.ServiceType == typeof(EventLog) && service.ServiceKey is string known && known == schema))
+        {
+            return;
+        }
+
         builder.Services.AddKeyedSingleton(schema, (provider, _) => new EventLog(provider.GetRequiredService<Npgsql.NpgsqlDataSource>(), schema));
 
         // Not AddHostedService: it takes one of a type, and a host has several logs.

@@ -69,7 +69,7 @@ internal sealed class PulseSystem : IAsyncDisposable
         var data = DataFolder.Open(PrivateServers.Folder(TestServers.Root(), Environment.ProcessId, $"-system-{Interlocked.Increment(ref s_systems)}"));
         var database = await TestServers.NewDatabaseAsync();
         var broker = mode == Mode.Distributed && !ownBroker ? await TestServers.NewVirtualHostAsync() : null;
-        var port = FivePorts();
+        var port = SixPorts();
         var (fileName, arguments) = Services.Self(
             ["up", "--port", $"{port}", "--data", data.Path, "--json", "--while", $"{Environment.ProcessId}", .. mode == Mode.Distributed ? ["--distributed"] : Array.Empty<string>()]);
         using var up = ChildProcess.Start(new ProcessSpec
@@ -309,12 +309,12 @@ internal sealed class PulseSystem : IAsyncDisposable
         .Select(file => $"--- {Path.GetFileName(file)}\n{string.Join('\n', LogFiles.Tail(file, 15))}"));
 
     /// <summary>Above the ports that private servers take, below those of outgoing connections.</summary>
-    private static int FivePorts()
+    private static int SixPorts()
     {
         while (true)
         {
             var first = Random.Shared.Next(30_000, 32_700);
-            if (Enumerable.Range(first, 5).All(port => Ports.IsFree(IPAddress.Loopback, port) && Ports.IsFree(IPAddress.IPv6Loopback, port)))
+            if (Enumerable.Range(first, 1 + Services.PortsBehindTheGateway).All(port => Ports.IsFree(IPAddress.Loopback, port) && Ports.IsFree(IPAddress.IPv6Loopback, port)))
             {
                 return first;
             }

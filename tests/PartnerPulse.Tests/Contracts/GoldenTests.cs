@@ -159,6 +159,11 @@ public sealed class GoldenTests
             Before = [],
             After = [new PartnerCredit { PartnerId = "acme", Share = 1.000000000000000000m, AmountMinor = 4_990, CommissionMinor = 998 }],
         },
+        ["credits_revised.clicks"] = new CreditsRevised
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, ConversionId = s_conversion, Generation = 3, Currency = "EUR", Before = [], After = [],
+            Clicks = [new CreditedClick { ClickId = s_replay, PartnerId = "acme" }],
+        },
     };
 
     public static TheoryData<string> Names => [.. s_samples.Keys];

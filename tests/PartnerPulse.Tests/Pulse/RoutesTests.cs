@@ -19,6 +19,8 @@ public class RoutesTests
     [InlineData("/v1/partners/acme/links", nameof(Upstream.Partners))]
     [InlineData("/v1/coupons", nameof(Upstream.Partners))]
     [InlineData("/v1/catalogue", nameof(Upstream.Partners))]
+    [InlineData("/v1/webhooks/dead-letters", nameof(Upstream.Outbound))]
+    [InlineData("/v1/postbacks/acme", nameof(Upstream.Outbound))]
     [InlineData("/v1/credits", nameof(Upstream.Attribution))]
     [InlineData("/v1/status", nameof(Upstream.Attribution))]
     [InlineData("/v1/partnership", nameof(Upstream.Attribution))]
