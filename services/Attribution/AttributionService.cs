@@ -45,6 +45,7 @@ public static class AttributionService
         builder.AddConsumer<FactConsumer<LinkPublished>, LinkPublished>();
         builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
         builder.AddConsumer<FactConsumer<ProgramConfigured>, ProgramConfigured>();
+        builder.AddConsumer<FactConsumer<ConversionRestated>, ConversionRestated>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));

@@ -77,6 +77,7 @@ public static class Topology
         Of<LinkPublished>("attribution-link-published"),
         Of<LinkRetired>("attribution-link-retired"),
         Of<ProgramConfigured>("attribution-program-configured"),
+        Of<ConversionRestated>("attribution-conversion-restated"),
     ];
 
     /// <summary>Whether a message of this type has to arrive in a queue; one of another may find nobody who listens.</summary>
