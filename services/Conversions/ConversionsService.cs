@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
@@ -31,11 +32,21 @@ public static class ConversionsService
             provider.GetRequiredKeyedService<EventLog>(Schema),
             provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
         builder.Services.AddSingleton<ConversionAdjuster>();
+        builder.AddHooks();
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
 
-    /// <summary>The endpoints under <c>/v1/conversions</c>.</summary>
+    private static void AddHooks(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton(provider => new HookSources(
+            provider.GetRequiredKeyedService<EventLog>(Schema),
+            CustomerKeys.Open(provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.CustomerKeyFile)));
+        builder.Services.AddSingleton<DeliveryRecorder>();
+        builder.Services.AddHostedService<OpenHooks>();
+    }
+
+    /// <summary>The endpoints under <c>/v1/conversions</c>, <c>/v1/hooks</c> and <c>/v1/postback</c>.</summary>
     public static void MapConversions(this IEndpointRouteBuilder routes)
     {
         // Opens the customer key now: a key that cannot be read stops the start, not the first order.
@@ -43,6 +54,9 @@ public static class ConversionsService
         RecordConversion.Map(routes);
         AdjustConversion.Map(routes);
         ReadConversion.Map(routes);
+        TakeDelivery.Map(routes);
+        SetUpHook.Map(routes);
+        RecordPostback.Map(routes);
     }
 }
 
