@@ -31,6 +31,7 @@ public static class EventTypes
         Row("replay_promoted", ContractsJson.Default.ReplayPromoted),
         Row("replay_discarded", ContractsJson.Default.ReplayDiscarded),
         Row("credits_revised", ContractsJson.Default.CreditsRevised),
+        Row("conversion_restated", ContractsJson.Default.ConversionRestated),
     ];
 
     private static readonly FrozenDictionary<string, EventType> s_byName = s_all.ToFrozenDictionary(t => t.Name, StringComparer.Ordinal);

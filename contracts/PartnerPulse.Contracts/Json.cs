@@ -26,6 +26,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(ReplayPromoted))]
 [JsonSerializable(typeof(ReplayDiscarded))]
 [JsonSerializable(typeof(CreditsRevised))]
+[JsonSerializable(typeof(ConversionRestated))]
 public sealed partial class ContractsJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase words; numbers are refused.</summary>

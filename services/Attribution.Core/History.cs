@@ -27,6 +27,7 @@ public sealed class History
         var conversions = new Dictionary<Guid, ConversionRecorded>();
         var conversionsOf = new Dictionary<(string Program, string Customer), List<ConversionRecorded>>();
         var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
+        var statementsOf = new Dictionary<Guid, List<ConversionRestated>>();
         var standings = new List<IEvent>();
 
         foreach (var @event in events)
@@ -53,6 +54,10 @@ public sealed class History
                     Under(adjustmentsOf, adjustment.ConversionId).Add(adjustment);
                     break;
 
+                case ConversionRestated statement:
+                    Under(statementsOf, statement.ConversionId).Add(statement);
+                    break;
+
                 case PartnerSuspended or PartnerReinstated:
                     standings.Add(@event);
                     break;
@@ -74,7 +79,8 @@ public sealed class History
             var ofSameCustomer = conversion.CustomerKey is { } customer ? conversionsOf[(conversion.ProgramId, customer)] : [];
             var found = Whose(conversion, ofSameCustomer, clicks, clicksOf);
             var adjustments = adjustmentsOf.GetValueOrDefault(conversion.ConversionId, []);
-            journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments));
+            var statements = statementsOf.GetValueOrDefault(conversion.ConversionId, []);
+            journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments, statements));
         }
 
         journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));

@@ -24,8 +24,12 @@ public sealed record Touch(ClickRecorded Click, Evidence Evidence);
 /// The facts about one conversion, whatever the rules: its touches in order (time, then event id as bytes), each once with
 /// its strongest evidence, and its adjustments in the same order.
 /// </summary>
+/// <param name="Conversion">With the amount in force, which a later statement of the shop may have changed: see <see cref="Restated"/>.</param>
 public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<ConversionAdjusted> Adjustments, ImmutableArray<Touch> Touches)
 {
+    /// <summary>What the shop said of the amount beside what was recorded; null where it said nothing more.</summary>
+    public Restatements? Restated { get; init; }
+
     /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
     /// <i>Whose touches</i>: (a) its click id, (b) its visitor id, (c) the visitor of the click found by (a), (d) the visitors
@@ -40,11 +44,13 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
     /// touch, and the rules stop it.
     /// </param>
     /// <param name="adjustments">Must hold every adjustment of the conversion.</param>
+    /// <param name="statements">Must hold every statement of its amount.</param>
     public static Journey Assemble(
         ConversionRecorded conversion,
         IEnumerable<ConversionRecorded> ofSameCustomer,
         IEnumerable<ClickRecorded> clicks,
-        IEnumerable<ConversionAdjusted> adjustments)
+        IEnumerable<ConversionAdjusted> adjustments,
+        IEnumerable<ConversionRestated>? statements = null)
     {
         var all = clicks as IReadOnlyCollection<ClickRecorded> ?? [.. clicks];
         var ownVisitors = new HashSet<(string Program, string Visitor)>();
@@ -127,11 +133,12 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
             }
         }
 
-        return new Journey(conversion, InOrder(own, a => a), InOrder(touches, t => t.Click));
+        var restated = Restatements.Of(conversion, statements ?? []);
+        return new Journey(restated?.Apply(conversion) ?? conversion, InOrder(own, a => a), InOrder(touches, t => t.Click)) { Restated = restated };
     }
 
     /// <summary>The order of everything: time, then event id as bytes; each event once.</summary>
-    private static ImmutableArray<T> InOrder<T>(List<T> items, Func<T, IEvent> eventOf)
+    internal static ImmutableArray<T> InOrder<T>(List<T> items, Func<T, IEvent> eventOf)
     {
         if (items.Count < 2)
         {

@@ -41,6 +41,9 @@ public sealed record ConversionReceipt
 
     /// <summary>In order.</summary>
     public required ImmutableArray<ReceiptAdjustment> Adjustments { get; init; }
+
+    /// <summary>What the shop said of the amount, in order, from what was recorded on; absent where it said it once.</summary>
+    public IReadOnlyList<ReceiptStatement>? Statements { get; init; }
 }
 
 public sealed record ReceiptConversion
@@ -143,6 +146,23 @@ public sealed record ReceiptAdjustment
     public string? Net { get; init; }
 }
 
+/// <summary>One statement of the shop about the conversion's amount before adjustments.</summary>
+public sealed record ReceiptStatement
+{
+    /// <summary>The shop's own time of it; absent for an order that was recorded without.</summary>
+    public DateTimeOffset? AsOf { get; init; }
+
+    /// <summary>Absent where the conversion's is.</summary>
+    public string? Amount { get; init; }
+    public required string Currency { get; init; }
+
+    /// <summary>The order was called off as of then.</summary>
+    public bool Cancelled { get; init; }
+
+    /// <summary>True for the one that says what the conversion amounts to.</summary>
+    public required bool InForce { get; init; }
+}
+
 /// <summary>The one serializer of receipts: camelCase, absent instead of null.</summary>
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, NumberHandling = JsonNumberHandling.Strict)]
 [JsonSerializable(typeof(ConversionReceipt))]
@@ -195,6 +215,7 @@ public static class Receipt
             Touches = Touches(decision, rules),
             Partners = Partners(journey, decision, rules),
             Adjustments = Adjustments(journey),
+            Statements = Statements(journey),
         };
         return receipt with { Summary = ReceiptSentences.ForOperator(receipt) };
     }
@@ -215,6 +236,7 @@ public static class Receipt
             Touches = [.. receipt.Touches.Select(touch => touch.Partner == partnerId ? touch : Anonymous(touch))],
             Partners = own,
             Adjustments = seesMoney ? receipt.Adjustments : [.. receipt.Adjustments.Select(a => a with { Amount = null, Net = null })],
+            Statements = seesMoney ? receipt.Statements : receipt.Statements?.Select(s => s with { Amount = null }).ToArray(),
         };
     }
 
@@ -312,6 +334,34 @@ public static class Receipt
         }
 
         return adjustments.MoveToImmutable();
+    }
+
+    private static ReceiptStatement[]? Statements(Journey journey)
+    {
+        if (journey.Restated is not { } restated)
+        {
+            return null;
+        }
+
+        var recorded = new ReceiptStatement
+        {
+            AsOf = restated.RecordedAsOf,
+            Amount = Currency.Format(restated.RecordedMinor, journey.Conversion.Currency),
+            Currency = journey.Conversion.Currency,
+            InForce = restated.InForce is null,
+        };
+        return
+        [
+            recorded,
+            .. restated.Statements.Select(s => new ReceiptStatement
+            {
+                AsOf = s.OccurredAt,
+                Amount = Currency.Format(s.AmountMinor, s.Currency),
+                Currency = s.Currency,
+                Cancelled = s.Cancelled,
+                InForce = s == restated.InForce,
+            }),
+        ];
     }
 
     private static string Fraction(BigInteger numerator, BigInteger denominator)

@@ -37,7 +37,12 @@ internal sealed class ConversionLog(EventLog log, string program)
     }
 
     public Task<AppendOutcome> AppendAsync(ConversionAdjusted adjustment, long expectedVersion, CancellationToken cancellationToken) =>
-        log.AppendAsync(adjustment.ConversionId, expectedVersion, [New(adjustment.ConversionId, adjustment)], cancellationToken);
+        AppendAsync(adjustment.ConversionId, [adjustment], expectedVersion, cancellationToken);
+
+    /// <summary>Appends what happened to one order, all of it or nothing.</summary>
+    public Task<AppendOutcome> AppendAsync(
+        Guid conversionId, IReadOnlyList<IEvent> events, long expectedVersion, CancellationToken cancellationToken) =>
+        log.AppendAsync(conversionId, expectedVersion, events.Select(e => New(conversionId, e)).ToArray(), cancellationToken);
 
     /// <summary>An event of an order's stream.</summary>
     /// <exception cref="InvalidDataException">This version does not know it.</exception>

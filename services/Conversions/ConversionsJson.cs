@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Conversions;
@@ -24,4 +25,8 @@ namespace PartnerPulse.Conversions;
 [JsonSerializable(typeof(IReadOnlyList<ConversionAnswer>))]
 [JsonSerializable(typeof(AdjustmentAnswer))]
 [JsonSerializable(typeof(ConversionBody))]
+[JsonSerializable(typeof(DeliveryAnswer))]
+[JsonSerializable(typeof(AdjustmentTold))]
+[JsonSerializable(typeof(HookAsk))]
+[JsonSerializable(typeof(HookBody))]
 internal sealed partial class ConversionsJson : JsonSerializerContext;

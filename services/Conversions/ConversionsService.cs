@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
@@ -46,6 +47,7 @@ public static class ConversionsService
         builder.Services.AddSingleton<ReportWriter>();
         builder.Services.AddSingleton<ImportConversions>();
         AddOrdersQueue(builder);
+        builder.AddHooks();
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
@@ -65,7 +67,16 @@ public static class ConversionsService
         builder.Services.AddHealthChecks().AddCheck<OrdersQueueCheck>("orders");
     }
 
-    /// <summary>The endpoints under <c>/v1/conversions</c>, <c>/v1/imports/conversions</c> and <c>/v1/orders</c>.</summary>
+    private static void AddHooks(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton(provider => new HookSources(
+            provider.GetRequiredKeyedService<EventLog>(Schema),
+            CustomerKeys.Open(provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.CustomerKeyFile)));
+        builder.Services.AddSingleton<DeliveryRecorder>();
+        builder.Services.AddHostedService<OpenHooks>();
+    }
+
+    /// <summary>Every way in: requests, webhooks, postbacks, files and the queue's errors.</summary>
     public static void MapConversions(this IEndpointRouteBuilder routes)
     {
         // Opens the customer key now: a key that cannot be read stops the start, not the first order.
@@ -75,6 +86,9 @@ public static class ConversionsService
         ReadConversion.Map(routes);
         ImportConversions.Map(routes);
         OrderErrors.Map(routes);
+        TakeDelivery.Map(routes);
+        SetUpHook.Map(routes);
+        RecordPostback.Map(routes);
     }
 }
 

@@ -19,6 +19,9 @@ internal sealed class CustomerKeys(byte[] secret)
     public string Key(string program, string customer) =>
         Prefix + Base64Url.EncodeToString(HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{program}\u001F{customer.Trim().ToLowerInvariant()}")));
 
+    /// <summary>Another key of this deployment, for another purpose; neither tells anything of the other.</summary>
+    public byte[] Derive(string purpose, int length) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, length, info: Encoding.UTF8.GetBytes(purpose));
+
     /// <summary>Reads the secret, or makes it where there is none yet.</summary>
     /// <exception cref="InvalidDataException">The file holds something else.</exception>
     public static CustomerKeys Open(string file)

@@ -22,13 +22,22 @@ internal sealed record ConversionBody
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public DateTimeOffset? OccurredAt { get; init; }
 
+    /// <summary>The amount in force, before adjustments.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Amount { get; init; }
+
+    /// <summary>As of when the shop says the amount; absent for an order that was recorded without.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? AmountAsOf { get; init; }
+
+    /// <summary>True where the shop called the order off, and has not taken that back.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Cancelled { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Currency { get; init; }
 
-    /// <summary>The amount after the adjustments, never below zero nor above the original.</summary>
+    /// <summary>The amount after the adjustments, never below zero nor above the amount in force.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Net { get; init; }
 
@@ -112,7 +121,9 @@ internal static class ReadConversion
             Status = "recorded",
             Kind = order.Kind,
             OccurredAt = order.OccurredAt,
-            Amount = Currency.Format(order.AmountMinor, order.Currency),
+            Amount = Currency.Format(conversion.AmountMinor!.Value, order.Currency),
+            AmountAsOf = conversion.InForce?.OccurredAt ?? order.AmountAsOf,
+            Cancelled = conversion.InForce is { Cancelled: true } ? true : null,
             Currency = order.Currency,
             Net = Currency.Format(conversion.NetMinor!.Value, order.Currency),
             VisitorId = order.VisitorId,

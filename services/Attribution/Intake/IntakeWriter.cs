@@ -136,6 +136,7 @@ internal sealed class IntakeWriter(
         ClickRecorded click => (Ids.ClickStream(click), VisitorStream),
         ConversionRecorded conversion => (conversion.ConversionId, "conversion"),
         ConversionAdjusted adjustment => (adjustment.ConversionId, "conversion"),
+        ConversionRestated statement => (statement.ConversionId, "conversion"),
         CreditsRevised revised => (revised.ConversionId, "conversion"),
         PartnerEnrolled partner => (Ids.PartnerStream(partner.ProgramId, partner.PartnerId), "partner"),
         PartnerSuspended partner => (Ids.PartnerStream(partner.ProgramId, partner.PartnerId), "partner"),

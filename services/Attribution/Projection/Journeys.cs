@@ -63,6 +63,9 @@ internal sealed class Journeys(string schema, ILogger logger)
                 case ConversionAdjusted adjustment:
                     conversions.Add(adjustment.ConversionId);
                     break;
+                case ConversionRestated statement:
+                    conversions.Add(statement.ConversionId);
+                    break;
                 case PartnerSuspended suspended:
                     partners.Add(suspended.PartnerId);
                     break;
@@ -182,7 +185,7 @@ internal sealed class Journeys(string schema, ILogger logger)
     private async Task<IReadOnlyList<Journey>> AssembleChunkAsync(
         NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
-        var (conversions, adjustments) = await ReadConversionsAsync(connection, people, position, cancellationToken);
+        var (conversions, adjustments, statements) = await ReadConversionsAsync(connection, people, position, cancellationToken);
         var clicks = new Clicks();
         await ReadClicksAsync(connection, "id", Present(people.Select(p => p.ClickId)), position, clicks, cancellationToken);
 
@@ -203,7 +206,11 @@ internal sealed class Journeys(string schema, ILogger logger)
             foreach (var person in theirs)
             {
                 journeys.Add(Journey.Assemble(
-                    conversions[person.ConversionId], ofCustomer, candidates, adjustments.GetValueOrDefault(person.ConversionId, [])));
+                    conversions[person.ConversionId],
+                    ofCustomer,
+                    candidates,
+                    adjustments.GetValueOrDefault(person.ConversionId, []),
+                    statements.GetValueOrDefault(person.ConversionId, [])));
                 keys.AddRange(customersStreams.Append(person.ClickId ?? Guid.Empty).Where(k => k != Guid.Empty).Select(k => (k, person.ConversionId)));
             }
         }
@@ -222,16 +229,20 @@ internal sealed class Journeys(string schema, ILogger logger)
 
     private static Guid[] Present(IEnumerable<Guid?> ids) => ids.OfType<Guid>().Distinct().ToArray();
 
-    private async Task<(Dictionary<Guid, ConversionRecorded> Conversions, Dictionary<Guid, List<ConversionAdjusted>> Adjustments)> ReadConversionsAsync(
+    private async Task<(
+        Dictionary<Guid, ConversionRecorded> Conversions,
+        Dictionary<Guid, List<ConversionAdjusted>> Adjustments,
+        Dictionary<Guid, List<ConversionRestated>> Statements)> ReadConversionsAsync(
         NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
         var conversions = new Dictionary<Guid, ConversionRecorded>();
         var adjustments = new Dictionary<Guid, List<ConversionAdjusted>>();
+        var statements = new Dictionary<Guid, List<ConversionRestated>>();
         await using var command = connection.Sql(
             $"""
              select type, data from {schema}.mt_events
               where stream_id = any($1) and seq_id <= $2
-                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}')
+                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}', '{EventTypes.Of<ConversionRestated>().Name}')
              """,
             P(people.Select(p => p.ConversionId).ToArray()), P(position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -251,12 +262,20 @@ internal sealed class Journeys(string schema, ILogger logger)
 
                     list.Add(adjustment);
                     break;
+                case ConversionRestated statement:
+                    if (!statements.TryGetValue(statement.ConversionId, out var said))
+                    {
+                        statements[statement.ConversionId] = said = [];
+                    }
+
+                    said.Add(statement);
+                    break;
                 default:
                     break;
             }
         }
 
-        return (conversions, adjustments);
+        return (conversions, adjustments, statements);
     }
 
     private async Task ReadClicksAsync(

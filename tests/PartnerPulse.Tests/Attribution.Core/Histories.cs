@@ -124,6 +124,8 @@ internal static class Histories
         from amount in Amounts()
         from currency in Currencies()
         from test in Rarely(15)
+        from snapshot in Gen.Elements(true, false)
+        from asOf in Times()
         let id = Ids.Conversion(program, "shop", $"order-{number}")
         select new ConversionRecorded
         {
@@ -139,6 +141,7 @@ internal static class Histories
             ClickId = click > 0 ? ClickId(click) : null, // The last number was never clicked: a shop may name any id.
             AmountMinor = amount,
             Currency = currency,
+            AmountAsOf = snapshot ? asOf : null,
             Test = test,
         };
 
@@ -162,6 +165,32 @@ internal static class Histories
             AmountMinor = sign * (proportion == 0 ? amount : conversion.AmountMinor / proportion),
             Currency = elsewhere ? "GBP" : conversion.Currency,
             Reason = reason,
+        };
+
+    private static Gen<ConversionRestated> Statement(ConversionRecorded[] conversions) =>
+        from conversion in Gen.Elements(conversions)
+        from at in Times()
+        from same in Rarely(4)
+        from amount in Gen.OneOf(Amounts(), Gen.Constant(conversion.AmountMinor))
+        from cancelled in Rarely(4)
+        from elsewhere in Rarely(8)
+        let asOf = same && conversion.AmountAsOf is { } recorded ? recorded : at
+        let worth = cancelled ? 0 : amount
+        let currency = elsewhere ? "GBP" : conversion.Currency
+        select new ConversionRestated
+        {
+            // The currency is no part of the key: a shop's order has one. Here both may be said of the same moment.
+            EventId = elsewhere
+                ? Ids.Derive("test", $"{conversion.ConversionId:N}-{asOf.UtcTicks}-{worth}-{cancelled}")
+                : Ids.Restatement(conversion.ConversionId, asOf, worth, cancelled),
+            ProgramId = conversion.ProgramId,
+            OccurredAt = asOf,
+            ConversionId = conversion.ConversionId,
+            Source = conversion.Source,
+            OrderId = conversion.OrderId,
+            AmountMinor = worth,
+            Currency = currency,
+            Cancelled = cancelled,
         };
 
     private static Gen<IEvent> Standing(int number) =>
@@ -228,11 +257,13 @@ internal static class Histories
         from conversions in Gen.CollectToArray(Enumerable.Range(0, conversionCount).Select(i => Conversion(i, clickCount + 1)))
         from adjustmentCount in Gen.Choose(0, 4)
         from adjustments in Gen.CollectToArray(Enumerable.Range(0, adjustmentCount).Select(i => Adjustment(i, conversions)))
+        from statementCount in Gen.Choose(0, 3)
+        from statements in Gen.CollectToArray(Enumerable.Range(0, statementCount).Select(_ => Statement(conversions)))
         from standingCount in Gen.Choose(0, 3)
         from standings in Gen.CollectToArray(Enumerable.Range(0, standingCount).Select(Standing))
         from rules in RuleSets()
         from disorder in Gen.Choose(0, int.MaxValue)
-        select new Case([.. clicks, .. conversions, .. adjustments, .. standings], rules, disorder);
+        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. standings], rules, disorder);
 
     private static IEnumerable<Case> Smaller(Case given)
     {

@@ -49,6 +49,13 @@ internal static class Naive
 
     private static string Credit(ConversionRecorded c, List<IEvent> all, Rules rules)
     {
+        // The newest word on the amount; of two of the same time the lower one.
+        var said = all.OfType<ConversionRestated>().Where(s => s.ConversionId == c.ConversionId && s.Currency == c.Currency)
+            .Select(s => (At: (DateTimeOffset?)s.OccurredAt, Amount: s.AmountMinor, s.Cancelled))
+            .Append((At: c.AmountAsOf, Amount: c.AmountMinor, Cancelled: false))
+            .OrderByDescending(s => s.At ?? DateTimeOffset.MinValue).ThenBy(s => s.Amount).ThenByDescending(s => s.Cancelled).First();
+        c = c with { AmountMinor = said.Amount };
+
         var adjustments = all.OfType<ConversionAdjusted>().Where(a => a.ConversionId == c.ConversionId && a.Currency == c.Currency).ToList();
         var sum = c.AmountMinor + adjustments.Aggregate(BigInteger.Zero, (s, a) => s + a.AmountMinor);
         var net = BigInteger.Max(0, BigInteger.Min(c.AmountMinor, sum));
@@ -98,7 +105,7 @@ internal static class Naive
             }
             else if (entry?.FlatMinor is { } flat)
             {
-                var cancelled = adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation);
+                var cancelled = said.Cancelled || adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation);
                 var whole = c.AmountMinor > 0 ? Nearest(flat * net, c.AmountMinor) : cancelled ? 0 : flat;
                 commissions[partner] = Split(whole, [.. partners.Select(p => Of(p, weights))])[partners.IndexOf(partner)];
             }

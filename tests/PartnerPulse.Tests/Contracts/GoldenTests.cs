@@ -88,6 +88,42 @@ public sealed class GoldenTests
             Currency = "EUR",
             Reason = AdjustmentReason.Refund,
         },
+        ["conversion_recorded.snapshot"] = new ConversionRecorded
+        {
+            EventId = s_conversion,
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = s_conversion,
+            Kind = ConversionKind.Sale,
+            Source = "shop",
+            OrderId = "1001",
+            AmountMinor = 4_990,
+            Currency = "EUR",
+            AmountAsOf = s_at.AddHours(1),
+        },
+        ["conversion_restated"] = new ConversionRestated
+        {
+            EventId = Ids.Restatement(s_conversion, s_at, 3_990, cancelled: false),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = s_conversion,
+            Source = "shop",
+            OrderId = "1001",
+            AmountMinor = 3_990,
+            Currency = "EUR",
+        },
+        ["conversion_restated.cancelled"] = new ConversionRestated
+        {
+            EventId = Ids.Restatement(s_conversion, s_at, 0, cancelled: true),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = s_conversion,
+            Source = "shop",
+            OrderId = "1001",
+            AmountMinor = 0,
+            Currency = "EUR",
+            Cancelled = true,
+        },
         ["partner_enrolled"] = new PartnerEnrolled
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Name = "Acme", Ref = "acme", Destination = "https://shop.example/",
