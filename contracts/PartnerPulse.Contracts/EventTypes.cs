@@ -31,6 +31,9 @@ public static class EventTypes
         Row("replay_promoted", ContractsJson.Default.ReplayPromoted),
         Row("replay_discarded", ContractsJson.Default.ReplayDiscarded),
         Row("credits_revised", ContractsJson.Default.CreditsRevised),
+        Row("coupon_assigned", ContractsJson.Default.CouponAssigned),
+        Row("coupon_withdrawn", ContractsJson.Default.CouponWithdrawn),
+        Row("visitor_identified", ContractsJson.Default.VisitorIdentified),
     ];
 
     private static readonly FrozenDictionary<string, EventType> s_byName = s_all.ToFrozenDictionary(t => t.Name, StringComparer.Ordinal);

@@ -45,6 +45,9 @@ public static class AttributionService
         builder.AddConsumer<FactConsumer<LinkPublished>, LinkPublished>();
         builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
         builder.AddConsumer<FactConsumer<ProgramConfigured>, ProgramConfigured>();
+        builder.AddConsumer<FactConsumer<CouponAssigned>, CouponAssigned>();
+        builder.AddConsumer<FactConsumer<CouponWithdrawn>, CouponWithdrawn>();
+        builder.AddConsumer<FactConsumer<VisitorIdentified>, VisitorIdentified>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));

@@ -19,11 +19,13 @@ internal static class Routes
         ("/v1/imports/clicks", Upstream.Edge),
         ("/v1/conversions", Upstream.Conversions),
         ("/v1/identities", Upstream.Conversions),
+        ("/v1/customers", Upstream.Conversions),
         ("/v1/postback", Upstream.Conversions),
         ("/v1/imports/conversions", Upstream.Conversions),
         ("/v1/hooks", Upstream.Conversions),
         ("/v1/partners", Upstream.Partners),
         ("/v1/coupons", Upstream.Partners),
+        ("/v1/program", Upstream.Partners),
         ("/v1/catalogue", Upstream.Partners),
         ("/v1", Upstream.Attribution),
     ];

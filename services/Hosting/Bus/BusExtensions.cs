@@ -77,6 +77,9 @@ public static class Topology
         Of<LinkPublished>("attribution-link-published"),
         Of<LinkRetired>("attribution-link-retired"),
         Of<ProgramConfigured>("attribution-program-configured"),
+        Of<CouponAssigned>("attribution-coupon-assigned"),
+        Of<CouponWithdrawn>("attribution-coupon-withdrawn"),
+        Of<VisitorIdentified>("attribution-visitor-identified"),
     ];
 
     /// <summary>Whether a message of this type has to arrive in a queue; one of another may find nobody who listens.</summary>
