@@ -32,6 +32,9 @@ public static class EventTypes
         Row("replay_discarded", ContractsJson.Default.ReplayDiscarded),
         Row("credits_revised", ContractsJson.Default.CreditsRevised),
         Row("conversion_restated", ContractsJson.Default.ConversionRestated),
+        Row("coupon_assigned", ContractsJson.Default.CouponAssigned),
+        Row("coupon_withdrawn", ContractsJson.Default.CouponWithdrawn),
+        Row("visitor_identified", ContractsJson.Default.VisitorIdentified),
     ];
 
     private static readonly FrozenDictionary<string, EventType> s_byName = s_all.ToFrozenDictionary(t => t.Name, StringComparer.Ordinal);

@@ -40,6 +40,16 @@ public static class Ids
     /// <summary>The stream of a partner.</summary>
     public static Guid PartnerStream(string program, string partnerId) => Derive("partner", program, partnerId);
 
+    /// <summary>The stream of a coupon code, however it is written.</summary>
+    public static Guid CouponStream(string program, string code) => Derive("coupon", program, CouponCode.Of(code));
+
+    /// <summary>The customer of this key, as the projections of Attribution know it.</summary>
+    public static Guid Customer(string program, string customerKey) => Derive("customer", program, customerKey);
+
+    /// <summary>The fact that a visitor, or the visitor of a click, is this customer.</summary>
+    public static Guid Identity(string program, string customerKey, string? visitorId, Guid? clickId) =>
+        Derive("identity", program, customerKey, visitorId ?? "", clickId?.ToString("N") ?? "");
+
     /// <summary>The stream of a click: its visitor's, or its own where there is none.</summary>
     public static Guid ClickStream(ClickRecorded click) => ClickStream(click.ProgramId, click.EventId, click.VisitorId);
 

@@ -27,6 +27,9 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(ReplayDiscarded))]
 [JsonSerializable(typeof(CreditsRevised))]
 [JsonSerializable(typeof(ConversionRestated))]
+[JsonSerializable(typeof(CouponAssigned))]
+[JsonSerializable(typeof(CouponWithdrawn))]
+[JsonSerializable(typeof(VisitorIdentified))]
 public sealed partial class ContractsJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase words; numbers are refused.</summary>

@@ -8,12 +8,15 @@ namespace PartnerPulse.Attribution.Core;
 /// </summary>
 internal sealed class Candidates
 {
+    /// <summary>In <see cref="Touch"/>: the claim is the coupon's, and no touch stands for it.</summary>
+    public const int Coupon = -1;
+
     private const int LookThrough = 16;
 
     private readonly List<long> _lastCounted = [];
     private Dictionary<string, int>? _numbers;
 
-    private Candidates(int most)
+    public Candidates(int most)
     {
         Touch = new int[most];
         Partner = new int[most];
@@ -21,7 +24,7 @@ internal sealed class Candidates
 
     public int Count { get; private set; }
 
-    /// <summary>Index in the journey of each candidate, in order.</summary>
+    /// <summary>Index in the journey of each candidate, in order; <see cref="Coupon"/> for the coupon's partner.</summary>
     public int[] Touch { get; }
 
     /// <summary>Number of the partner of each candidate.</summary>
@@ -51,6 +54,27 @@ internal sealed class Candidates
         }
 
         return candidates;
+    }
+
+    public static Candidates OfCoupon(string partnerId, bool forfeits)
+    {
+        var candidates = new Candidates(1);
+        candidates.Add(Coupon, partnerId, forfeits);
+        return candidates;
+    }
+
+    /// <summary>Adds one that has passed all rules elsewhere.</summary>
+    public void Add(int touch, string partnerId, bool forfeits)
+    {
+        var partner = NumberOf(partnerId);
+        if (partner < 0)
+        {
+            partner = AddPartner(partnerId, forfeits, lastCounted: 0);
+        }
+
+        Touch[Count] = touch;
+        Partner[Count] = partner;
+        Count++;
     }
 
     /// <summary>The rules that look at one touch alone.</summary>
@@ -98,11 +122,7 @@ internal sealed class Candidates
         var partner = NumberOf(click.PartnerId);
         if (partner < 0)
         {
-            partner = PartnerIds.Count;
-            PartnerIds.Add(click.PartnerId);
-            Forfeits.Add(suspended);
-            _lastCounted.Add(at);
-            _numbers?.Add(click.PartnerId, partner);
+            partner = AddPartner(click.PartnerId, suspended, at);
         }
         else if (rules.RepeatMinutes > 0 && at - _lastCounted[partner] <= rules.RepeatMinutes * TimeSpan.TicksPerMinute)
         {
@@ -114,6 +134,16 @@ internal sealed class Candidates
         Partner[Count] = partner;
         Count++;
         return null;
+    }
+
+    private int AddPartner(string partnerId, bool forfeits, long lastCounted)
+    {
+        var number = PartnerIds.Count;
+        PartnerIds.Add(partnerId);
+        Forfeits.Add(forfeits);
+        _lastCounted.Add(lastCounted);
+        _numbers?.Add(partnerId, number);
+        return number;
     }
 
     /// <summary>Almost every journey has a handful of partners, which are found faster by looking than by hashing.</summary>

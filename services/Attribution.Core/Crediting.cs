@@ -28,6 +28,24 @@ public sealed record Decision
     /// <summary>One for each touch of the journey, in its order.</summary>
     public required ImmutableArray<TouchVerdict> Touches { get; init; }
 
+    /// <summary>What became of the coupon; null where no partner held it.</summary>
+    public CouponVerdict? Coupon { get; init; }
+
+    /// <summary>The lead or signup whose shares it took; null where it has its own.</summary>
+    public ConversionRecorded? InheritedFrom { get; init; }
+
+    /// <summary>
+    /// What is credited to other things than the conversion's own touches: the coupon's whole, or the parts of the touches (or the
+    /// coupon) of <see cref="InheritedFrom"/>, in order. Empty where its own touches have it.
+    /// </summary>
+    public ImmutableArray<CreditPart> Given { get; init; } = [];
+
+    /// <summary>Every part of a credited conversion, in order. Shares add up to exactly 1 and amounts to the net.</summary>
+    public IEnumerable<CreditPart> Parts => Given.IsEmpty
+        ? Touches.Where(t => t.StoppedBy is null)
+            .Select(t => new CreditPart(t.Touch, t.Touch.Click.PartnerId, t.Forfeited, t.Weight, t.Share, t.AmountMinor, t.CommissionMinor))
+        : Given;
+
     /// <summary>Ordered by partner id, ordinal; only those that have something of the conversion.</summary>
     public required ImmutableArray<PartnerCredit> Partners { get; init; }
 }
@@ -56,6 +74,21 @@ public sealed record TouchVerdict
     public long CommissionMinor { get; init; }
 }
 
+/// <summary>One part of a credited conversion. The numbers are those of <see cref="TouchVerdict"/>.</summary>
+/// <param name="Touch">What has it; null for the coupon.</param>
+/// <param name="PartnerId">Whose it is.</param>
+/// <param name="Forfeited">The partner keeps it unpaid.</param>
+/// <param name="Weight">The exact share is this over the sum of all weights.</param>
+/// <param name="Share">0 to 1 with 18 decimals.</param>
+/// <param name="AmountMinor">Part of the net.</param>
+/// <param name="CommissionMinor">Part of the partner's commission.</param>
+public sealed record CreditPart(Touch? Touch, string PartnerId, bool Forfeited, long Weight, decimal Share, long AmountMinor, long CommissionMinor);
+
+/// <summary>What the rules made of the coupon on a conversion.</summary>
+/// <param name="PartnerId">Who held it when the conversion happened.</param>
+/// <param name="StoppedBy">Why it has nothing (<see cref="StopReason"/>); null where it has the conversion.</param>
+public sealed record CouponVerdict(string PartnerId, string? StoppedBy);
+
 /// <summary>Judges one journey under one rule set.</summary>
 public static class Crediting
 {
@@ -66,9 +99,9 @@ public static class Crediting
         var touches = journey.Touches;
         var net = Net.OfMinor(journey);
         var verdicts = new TouchVerdict[touches.Length];
-        var candidates = Candidates.Pick(journey, standings, rules, verdicts);
-
-        if (candidates.Count == 0)
+        var claim = Claim.Of(journey, standings, rules, verdicts);
+        var coupon = Coupon(journey, standings, rules, claim);
+        if (claim is null)
         {
             return new Decision
             {
@@ -77,26 +110,20 @@ public static class Crediting
                 OriginalMinor = conversion.AmountMinor,
                 NetMinor = net,
                 Credited = false,
-                Reason = StopReason.MostTelling(conversion, rules, verdicts),
+                Reason = StopReason.MostTelling(conversion, rules, verdicts, coupon),
                 Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
+                Coupon = coupon,
                 Partners = [],
             };
         }
 
+        var candidates = claim.Candidates;
+        var weights = claim.Weights;
         var count = candidates.Count;
-        var numbers = new long[5 * count];
-        var times = numbers.AsSpan(0, count);
-        var weights = numbers.AsSpan(count, count);
-        var shares = numbers.AsSpan(2 * count, count);
-        var amounts = numbers.AsSpan(3 * count, count);
-        var commissions = numbers.AsSpan(4 * count, count);
-
-        for (var i = 0; i < count; i++)
-        {
-            times[i] = touches[candidates.Touch[i]].Click.OccurredAt.UtcTicks;
-        }
-
-        Weights.Of(rules.Model, times, weights);
+        var numbers = new long[3 * count];
+        var shares = numbers.AsSpan(0, count);
+        var amounts = numbers.AsSpan(count, count);
+        var commissions = numbers.AsSpan(2 * count, count);
         long total = 0;
         foreach (var weight in weights)
         {
@@ -107,18 +134,29 @@ public static class Crediting
         Split.LargestRemainder(net, weights, total, amounts);
         var partners = Partners(conversion, net, journey, rules, candidates, weights, total, shares, amounts, commissions);
 
+        var given = claim.InheritedFrom is not null || claim.IsByCoupon ? new CreditPart[count] : [];
         for (var i = 0; i < count; i++)
         {
             var at = candidates.Touch[i];
-            verdicts[at] = new TouchVerdict
+            var forfeits = candidates.Forfeits[candidates.Partner[i]];
+            if (given.Length > 0)
             {
-                Touch = touches[at],
-                Forfeited = candidates.Forfeits[candidates.Partner[i]],
-                Weight = weights[i],
-                Share = Split.ToShare(shares[i]),
-                AmountMinor = amounts[i],
-                CommissionMinor = commissions[i],
-            };
+                var touch = at == Candidates.Coupon ? null : (claim.InheritedFrom ?? journey).Touches[at];
+                given[i] = new CreditPart(
+                    touch, candidates.PartnerIds[candidates.Partner[i]], forfeits, weights[i], Split.ToShare(shares[i]), amounts[i], commissions[i]);
+            }
+            else
+            {
+                verdicts[at] = new TouchVerdict
+                {
+                    Touch = touches[at],
+                    Forfeited = forfeits,
+                    Weight = weights[i],
+                    Share = Split.ToShare(shares[i]),
+                    AmountMinor = amounts[i],
+                    CommissionMinor = commissions[i],
+                };
+            }
         }
 
         return new Decision
@@ -129,8 +167,28 @@ public static class Crediting
             NetMinor = net,
             Credited = true,
             Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
+            Coupon = coupon,
+            InheritedFrom = claim.InheritedFrom?.Conversion,
+            Given = ImmutableCollectionsMarshal.AsImmutableArray(given),
             Partners = partners,
         };
+    }
+
+    private static CouponVerdict? Coupon(Journey journey, PartnerStandings standings, Rules rules, Claim? claim)
+    {
+        if (journey.CouponPartner is not { } partner)
+        {
+            return null;
+        }
+
+        var stoppedBy = !rules.Kinds.Contains(journey.Conversion.Kind) ? StopReason.KindNotCredited
+            : rules.Coupon is null or CouponUse.Ignore ? StopReason.CouponIgnored
+            : rules.Suspended == SuspendedPartners.PassOn && standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt)
+                ? StopReason.SuspendedPartner
+            : claim?.InheritedFrom is not null ? StopReason.Inherited
+            : claim is { IsByCoupon: true } ? null
+            : StopReason.CouponFallback;
+        return new CouponVerdict(partner, stoppedBy);
     }
 
     private static ImmutableArray<PartnerCredit> Partners(

@@ -25,7 +25,8 @@ public sealed class History
         var clicks = new Dictionary<Guid, ClickRecorded>();
         var clicksOf = new Dictionary<(string Program, string Visitor), List<ClickRecorded>>();
         var conversions = new Dictionary<Guid, ConversionRecorded>();
-        var conversionsOf = new Dictionary<(string Program, string Customer), List<ConversionRecorded>>();
+        var customers = new Dictionary<(string Program, string Customer), Customer>();
+        var couponFacts = new Dictionary<Guid, List<IEvent>>();
         var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
         var statementsOf = new Dictionary<Guid, List<ConversionRestated>>();
         var standings = new List<IEvent>();
@@ -43,11 +44,27 @@ public sealed class History
                     break;
 
                 case ConversionRecorded conversion:
-                    if (conversions.TryAdd(conversion.ConversionId, conversion) && conversion.CustomerKey is { } customer)
+                    if (conversions.TryAdd(conversion.ConversionId, conversion) && conversion.CustomerKey is { } key)
                     {
-                        Under(conversionsOf, (conversion.ProgramId, customer)).Add(conversion);
+                        var buyer = CustomerOf(customers, conversion.ProgramId, key);
+                        buyer.Ties.Add(conversion.VisitorId, conversion.ClickId);
+                        buyer.Conversions.Add(conversion);
                     }
 
+                    break;
+
+                case VisitorIdentified identified:
+                    var somebody = CustomerOf(customers, identified.ProgramId, identified.CustomerKey);
+                    somebody.Ties.Add(identified.VisitorId, identified.ClickId);
+                    somebody.Identified.Add(identified);
+                    break;
+
+                case CouponAssigned coupon:
+                    Under(couponFacts, Ids.CouponStream(coupon.ProgramId, coupon.Code)).Add(coupon);
+                    break;
+
+                case CouponWithdrawn coupon:
+                    Under(couponFacts, Ids.CouponStream(coupon.ProgramId, coupon.Code)).Add(coupon);
                     break;
 
                 case ConversionAdjusted adjustment:
@@ -76,11 +93,13 @@ public sealed class History
         var journeys = ImmutableArray.CreateBuilder<Journey>(conversions.Count);
         foreach (var conversion in conversions.Values)
         {
-            var ofSameCustomer = conversion.CustomerKey is { } customer ? conversionsOf[(conversion.ProgramId, customer)] : [];
-            var found = Whose(conversion, ofSameCustomer, clicks, clicksOf);
+            var customer = conversion.CustomerKey is { } key ? customers[(conversion.ProgramId, key)] : new Customer();
+            var found = Whose(conversion, customer, clicks, clicksOf);
             var adjustments = adjustmentsOf.GetValueOrDefault(conversion.ConversionId, []);
+            var coupons = customer.Conversions.Append(conversion).Select(c => c.Coupon).OfType<string>()
+                .SelectMany(code => couponFacts.GetValueOrDefault(Ids.CouponStream(conversion.ProgramId, code), []));
             var statements = statementsOf.GetValueOrDefault(conversion.ConversionId, []);
-            journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments, statements));
+            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions, statements));
         }
 
         journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));
@@ -90,29 +109,34 @@ public sealed class History
     /// <summary>Every click that could belong to the conversion; <see cref="Journey.Assemble"/> picks.</summary>
     private static List<ClickRecorded> Whose(
         ConversionRecorded conversion,
-        List<ConversionRecorded> ofSameCustomer,
+        Customer customer,
         Dictionary<Guid, ClickRecorded> clicks,
         Dictionary<(string Program, string Visitor), List<ClickRecorded>> clicksOf)
     {
         var found = new List<ClickRecorded>();
         var visitors = new HashSet<(string Program, string Visitor)>();
-        Follow(conversion);
-        foreach (var other in ofSameCustomer)
+        Follow(conversion.ProgramId, conversion.ClickId, conversion.VisitorId);
+        foreach (var other in customer.Conversions)
         {
-            Follow(other);
+            Follow(other.ProgramId, other.ClickId, other.VisitorId);
+        }
+
+        foreach (var identified in customer.Identified)
+        {
+            Follow(identified.ProgramId, identified.ClickId, identified.VisitorId);
         }
 
         return found;
 
-        void Follow(ConversionRecorded from)
+        void Follow(string program, Guid? clickId, string? visitor)
         {
-            if (from.ClickId is { } id && clicks.TryGetValue(id, out var click))
+            if (clickId is { } id && clicks.TryGetValue(id, out var click))
             {
                 found.Add(click);
                 FollowVisitor(click.ProgramId, click.VisitorId);
             }
 
-            FollowVisitor(from.ProgramId, from.VisitorId);
+            FollowVisitor(program, visitor);
         }
 
         void FollowVisitor(string program, string? visitor)
@@ -124,6 +148,16 @@ public sealed class History
         }
     }
 
+    private static Customer CustomerOf(Dictionary<(string Program, string Customer), Customer> customers, string program, string key)
+    {
+        if (!customers.TryGetValue((program, key), out var customer))
+        {
+            customers.Add((program, key), customer = new Customer());
+        }
+
+        return customer;
+    }
+
     private static List<TItem> Under<TKey, TItem>(Dictionary<TKey, List<TItem>> index, TKey key)
         where TKey : notnull
     {
@@ -133,5 +167,15 @@ public sealed class History
         }
 
         return items;
+    }
+
+    /// <summary>What is known of one customer.</summary>
+    private sealed class Customer
+    {
+        public CustomerTies Ties { get; } = new();
+
+        public List<ConversionRecorded> Conversions { get; } = [];
+
+        public List<VisitorIdentified> Identified { get; } = [];
     }
 }

@@ -13,7 +13,7 @@ public enum Evidence
     /// <summary>The conversion, or the click that it names, has the visitor id of the touch.</summary>
     VisitorCookie,
 
-    /// <summary>Another conversion of the same customer ties the visitor of the touch to that customer.</summary>
+    /// <summary>An identification or another conversion ties the visitor of the touch to the customer.</summary>
     Customer,
 }
 
@@ -25,65 +25,118 @@ public sealed record Touch(ClickRecorded Click, Evidence Evidence);
 /// its strongest evidence, and its adjustments in the same order.
 /// </summary>
 /// <param name="Conversion">With the amount in force, which a later statement of the shop may have changed: see <see cref="Restated"/>.</param>
-public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<ConversionAdjusted> Adjustments, ImmutableArray<Touch> Touches)
+/// <param name="Adjustments">Its adjustments.</param>
+/// <param name="Touches">Its touches.</param>
+/// <param name="CouponPartner">The partner that held its coupon when it happened; null where it has none or nobody held it.</param>
+/// <param name="Introductions">
+/// Of a sale or a renewal: the leads and signups of the same customer before it, in order, each as a journey without adjustments.
+/// </param>
+public sealed record Journey(
+    ConversionRecorded Conversion,
+    ImmutableArray<ConversionAdjusted> Adjustments,
+    ImmutableArray<Touch> Touches,
+    string? CouponPartner,
+    ImmutableArray<Journey> Introductions)
 {
     /// <summary>What the shop said of the amount beside what was recorded; null where it said nothing more.</summary>
     public Restatements? Restated { get; init; }
 
     /// <summary>
+    /// Only so many of a customer's first leads and signups can introduce it: a key that a whole form shares must not make every
+    /// later order carry them all.
+    /// </summary>
+    public const int MostIntroductions = 16;
+
+    /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
     /// <i>Whose touches</i>: (a) its click id, (b) its visitor id, (c) the visitor of the click found by (a), (d) the visitors
-    /// that other conversions of its customer tie to that customer. Visitor ids and customer keys are names within one program:
-    /// the same name in another program is somebody else.
+    /// that are tied to its customer. Visitor ids and customer keys are names within one program: the same name in another program
+    /// is somebody else.
     /// </summary>
-    /// <param name="ofSameCustomer">
-    /// Conversions that may share its customer key; others among them are ignored.
-    /// </param>
+    /// <param name="conversion">The conversion.</param>
+    /// <param name="ties">Of its customer; not asked where it has none.</param>
     /// <param name="clicks">
-    /// Must hold every click with one of those click ids or visitors. A click id may name a click of another program: it is a
-    /// touch, and the rules stop it.
+    /// Must hold every click with one of those click ids or visitors, also of its introductions. A click id may name a click of
+    /// another program: it is a touch, and the rules stop it.
     /// </param>
     /// <param name="adjustments">Must hold every adjustment of the conversion.</param>
+    /// <param name="coupons">Must hold every assignment and withdrawal of its coupon and of those of its introductions.</param>
+    /// <param name="introductions">
+    /// Must hold the first <see cref="MostIntroductions"/> leads and signups of its customer, test and not, each.
+    /// </param>
     /// <param name="statements">Must hold every statement of its amount.</param>
     public static Journey Assemble(
         ConversionRecorded conversion,
-        IEnumerable<ConversionRecorded> ofSameCustomer,
+        CustomerTies ties,
         IEnumerable<ClickRecorded> clicks,
         IEnumerable<ConversionAdjusted> adjustments,
+        IEnumerable<IEvent> coupons,
+        IEnumerable<ConversionRecorded> introductions,
         IEnumerable<ConversionRestated>? statements = null)
     {
         var all = clicks as IReadOnlyCollection<ClickRecorded> ?? [.. clicks];
+        var facts = coupons as IReadOnlyCollection<IEvent> ?? [.. coupons];
+        var own = new List<ConversionAdjusted>();
+        foreach (var adjustment in adjustments)
+        {
+            if (adjustment.ConversionId == conversion.ConversionId)
+            {
+                own.Add(adjustment);
+            }
+        }
+
+        var restated = Restatements.Of(conversion, statements ?? []);
+        return new Journey(
+            restated?.Apply(conversion) ?? conversion,
+            InOrder(own, a => a),
+            TouchesOf(conversion, ties, all),
+            conversion.Coupon is { } code ? CouponHolders.At(facts, conversion.ProgramId, code, conversion.OccurredAt) : null,
+            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: []))]) { Restated = restated };
+    }
+
+    /// <summary>Whether conversions of this kind introduce a customer, whose later sales and renewals may inherit from them.</summary>
+    public static bool Introduces(ConversionKind kind) => kind is ConversionKind.Lead or ConversionKind.Signup;
+
+    private static IEnumerable<ConversionRecorded> Introducing(ConversionRecorded conversion, IEnumerable<ConversionRecorded> introductions)
+    {
+        if (conversion.CustomerKey is not { } customer || Introduces(conversion.Kind))
+        {
+            return [];
+        }
+
+        var earlier = new List<ConversionRecorded>();
+        foreach (var other in introductions)
+        {
+            if (Introduces(other.Kind) && other.CustomerKey == customer && other.ProgramId == conversion.ProgramId && other.Test == conversion.Test
+                && EventOrder.Compare(other, conversion) < 0)
+            {
+                earlier.Add(other);
+            }
+        }
+
+        return InOrder(earlier, c => c).Take(MostIntroductions);
+    }
+
+    private static ImmutableArray<Touch> TouchesOf(ConversionRecorded conversion, CustomerTies ties, IReadOnlyCollection<ClickRecorded> all)
+    {
         var ownVisitors = new HashSet<(string Program, string Visitor)>();
         var customerVisitors = new HashSet<(string Program, string Visitor)>();
-        var customerClicks = new HashSet<Guid>();
-
         if (conversion.VisitorId is { } visitor)
         {
             ownVisitors.Add((conversion.ProgramId, visitor));
         }
 
-        if (conversion.CustomerKey is { } customer)
+        if (conversion.CustomerKey is null)
         {
-            foreach (var other in ofSameCustomer)
-            {
-                if (other.CustomerKey != customer || other.ProgramId != conversion.ProgramId)
-                {
-                    continue;
-                }
-
-                if (other.VisitorId is { } tied)
-                {
-                    customerVisitors.Add((other.ProgramId, tied));
-                }
-
-                if (other.ClickId is { } click)
-                {
-                    customerClicks.Add(click);
-                }
-            }
+            ties = CustomerTies.None;
         }
 
-        if (conversion.ClickId is not null || customerClicks.Count > 0)
+        foreach (var tied in ties.Visitors)
+        {
+            customerVisitors.Add((conversion.ProgramId, tied));
+        }
+
+        if (conversion.ClickId is not null || ties.HasClicks)
         {
             foreach (var click in all)
             {
@@ -97,7 +150,7 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
                     ownVisitors.Add((click.ProgramId, seen));
                 }
 
-                if (customerClicks.Contains(click.EventId))
+                if (ties.TiesClick(click.EventId))
                 {
                     customerVisitors.Add((click.ProgramId, seen));
                 }
@@ -124,17 +177,7 @@ public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<Conve
             }
         }
 
-        var own = new List<ConversionAdjusted>();
-        foreach (var adjustment in adjustments)
-        {
-            if (adjustment.ConversionId == conversion.ConversionId)
-            {
-                own.Add(adjustment);
-            }
-        }
-
-        var restated = Restatements.Of(conversion, statements ?? []);
-        return new Journey(restated?.Apply(conversion) ?? conversion, InOrder(own, a => a), InOrder(touches, t => t.Click)) { Restated = restated };
+        return InOrder(touches, t => t.Click);
     }
 
     /// <summary>The order of everything: time, then event id as bytes; each event once.</summary>

@@ -33,6 +33,12 @@ public sealed record ConversionReceipt
     /// <summary>Position in the attribution log up to which the facts are taken into account.</summary>
     public required long LogPosition { get; init; }
 
+    /// <summary>The coupon, where a partner held it when the conversion happened.</summary>
+    public ReceiptCoupon? Coupon { get; init; }
+
+    /// <summary>The lead or signup whose shares it took; absent where it has its own.</summary>
+    public ReceiptInheritance? InheritedFrom { get; init; }
+
     /// <summary>Every touch considered, in order.</summary>
     public required ImmutableArray<ReceiptTouch> Touches { get; init; }
 
@@ -63,6 +69,48 @@ public sealed record ReceiptConversion
     public string? Net { get; init; }
 
     public bool Test { get; init; }
+
+    /// <summary>Absent, or <c>erased</c>: the customer asked to be forgotten, and the facts hold no key of it any more.</summary>
+    public string? Customer { get; init; }
+}
+
+/// <summary>The coupon on the conversion. The code is absent where it is another partner's, as is everything with an amount.</summary>
+public sealed record ReceiptCoupon
+{
+    public string? Code { get; init; }
+    public required string Partner { get; init; }
+
+    /// <summary>Always <c>coupon</c>: how the partner was found.</summary>
+    public required string Evidence { get; init; }
+
+    /// <summary>What the rules say of coupons: <c>fallback</c>, <c>override</c> or <c>ignore</c>.</summary>
+    public required string Rule { get; init; }
+
+    /// <summary>Why it has nothing; absent where the conversion is the coupon's.</summary>
+    public string? StoppedBy { get; init; }
+    public bool? Forfeited { get; init; }
+    public decimal? Share { get; init; }
+    public string? Amount { get; init; }
+    public string? Commission { get; init; }
+}
+
+/// <summary>The conversion that introduced the customer, and what of it earns this one.</summary>
+public sealed record ReceiptInheritance
+{
+    /// <summary>Absent, as source and order id, in the view of a partner that has nothing of it.</summary>
+    public Guid? ConversionId { get; init; }
+
+    /// <summary><c>lead</c> or <c>signup</c>.</summary>
+    public required string Kind { get; init; }
+    public string? Source { get; init; }
+    public string? OrderId { get; init; }
+    public required DateTimeOffset OccurredAt { get; init; }
+
+    /// <summary>Its touches that have a part, in order, with their parts of this conversion. Empty where its coupon has it.</summary>
+    public required ImmutableArray<ReceiptTouch> Touches { get; init; }
+
+    /// <summary>Where its coupon has it.</summary>
+    public ReceiptCoupon? Coupon { get; init; }
 }
 
 public sealed record ReceiptRules
@@ -171,6 +219,8 @@ public sealed partial class ReceiptJson : JsonSerializerContext;
 /// <summary>Writes receipts. The same inputs give the same bytes.</summary>
 public static class Receipt
 {
+    private const string AnotherPartner = "another partner";
+
     /// <summary>The operator's receipt: everything.</summary>
     /// <param name="journey">What <paramref name="decision"/> was decided from.</param>
     /// <param name="decision">By <see cref="Crediting.Decide"/> under <paramref name="rules"/>.</param>
@@ -195,6 +245,7 @@ public static class Receipt
                 Amount = Currency.Format(decision.OriginalMinor, decision.Currency),
                 Net = Currency.Format(decision.NetMinor, decision.Currency),
                 Test = conversion.Test,
+                Customer = ErasedCustomers.Is(conversion.CustomerKey) ? "erased" : null,
             },
             Decision = decision.Credited ? "credited" : "not-credited",
             Reason = decision.Reason,
@@ -212,6 +263,8 @@ public static class Receipt
             EngineVersion = Engine.Version,
             Generation = generation,
             LogPosition = logPosition,
+            Coupon = Coupon(journey, decision, rules),
+            InheritedFrom = InheritedFrom(journey, decision, rules),
             Touches = Touches(decision, rules),
             Partners = Partners(journey, decision, rules),
             Adjustments = Adjustments(journey),
@@ -233,6 +286,8 @@ public static class Receipt
             Partner = partnerId,
             Summary = ReceiptSentences.ForPartner(receipt, partnerId),
             Conversion = seesMoney ? receipt.Conversion : receipt.Conversion with { Amount = null, Net = null },
+            Coupon = Anonymous(receipt.Coupon, partnerId),
+            InheritedFrom = receipt.InheritedFrom is { } lead ? Redacted(lead, partnerId, seesMoney) : null,
             Touches = [.. receipt.Touches.Select(touch => touch.Partner == partnerId ? touch : Anonymous(touch))],
             Partners = own,
             Adjustments = seesMoney ? receipt.Adjustments : [.. receipt.Adjustments.Select(a => a with { Amount = null, Net = null })],
@@ -245,10 +300,94 @@ public static class Receipt
 
     private static ReceiptTouch Anonymous(ReceiptTouch touch) => new()
     {
-        Partner = "another partner",
+        Partner = AnotherPartner,
         OccurredAt = touch.OccurredAt,
         Evidence = touch.Evidence,
         StoppedBy = touch.StoppedBy,
+    };
+
+    private static ReceiptInheritance Redacted(ReceiptInheritance lead, string partnerId, bool seesMoney) => lead with
+    {
+        ConversionId = seesMoney ? lead.ConversionId : null,
+        Source = seesMoney ? lead.Source : null,
+        OrderId = seesMoney ? lead.OrderId : null,
+        Touches = [.. lead.Touches.Select(touch => touch.Partner == partnerId ? touch : Anonymous(touch))],
+        Coupon = Anonymous(lead.Coupon, partnerId),
+    };
+
+    private static ReceiptCoupon? Anonymous(ReceiptCoupon? coupon, string partnerId) => coupon is null || coupon.Partner == partnerId ? coupon : new ReceiptCoupon
+    {
+        Partner = AnotherPartner,
+        Evidence = coupon.Evidence,
+        Rule = coupon.Rule,
+        StoppedBy = coupon.StoppedBy,
+    };
+
+    private static ReceiptCoupon? Coupon(Journey journey, Decision decision, Rules rules)
+    {
+        if (decision.Coupon is not { } verdict)
+        {
+            return null;
+        }
+
+        var coupon = CouponOf(verdict.PartnerId, journey.Conversion, rules) with { StoppedBy = verdict.StoppedBy };
+        return verdict.StoppedBy is null ? WithPart(coupon, decision.Given[0], decision) : coupon;
+    }
+
+    private static ReceiptCoupon CouponOf(string partner, ConversionRecorded conversion, Rules rules) => new()
+    {
+        Code = CouponCode.Of(conversion.Coupon!),
+        Partner = partner,
+        Evidence = "coupon",
+        Rule = Words.Of(rules.Coupon ?? CouponUse.Ignore),
+    };
+
+    private static ReceiptCoupon WithPart(ReceiptCoupon coupon, CreditPart part, Decision decision) => coupon with
+    {
+        Forfeited = part.Forfeited ? true : null,
+        Share = part.Share,
+        Amount = Currency.Format(part.AmountMinor, decision.Currency),
+        Commission = Currency.Format(part.CommissionMinor, decision.Currency),
+    };
+
+    private static ReceiptInheritance? InheritedFrom(Journey journey, Decision decision, Rules rules)
+    {
+        if (decision.InheritedFrom is not { } lead)
+        {
+            return null;
+        }
+
+        var total = decision.Given.Aggregate(BigInteger.Zero, (sum, part) => sum + part.Weight);
+        return new ReceiptInheritance
+        {
+            ConversionId = lead.ConversionId,
+            Kind = Words.Of(lead.Kind),
+            Source = lead.Source,
+            OrderId = lead.OrderId,
+            OccurredAt = lead.OccurredAt,
+            Touches = [.. decision.Given.Where(part => part.Touch is not null).Select(part => WithPart(TouchOf(part.Touch!), part, (long)total, decision))],
+            Coupon = decision.Given is [{ Touch: null } part] ? WithPart(CouponOf(part.PartnerId, lead, rules), part, decision) : null,
+        };
+    }
+
+    private static ReceiptTouch TouchOf(Touch touch) => new()
+    {
+        ClickId = touch.Click.EventId,
+        Partner = touch.Click.PartnerId,
+        Link = touch.Click.Link,
+        Campaign = touch.Click.Campaign?.Name,
+        OccurredAt = touch.Click.OccurredAt,
+        Evidence = Words.Of(touch.Evidence),
+    };
+
+    private static ReceiptTouch WithPart(ReceiptTouch touch, CreditPart part, long total, Decision decision) => touch with
+    {
+        Forfeited = part.Forfeited ? true : null,
+        Share = part.Share,
+        Amount = Currency.Format(part.AmountMinor, decision.Currency),
+        Commission = Currency.Format(part.CommissionMinor, decision.Currency),
+        QuotaMinor = Fraction(new BigInteger(decision.NetMinor) * part.Weight, total),
+        RemainderMinor = part.AmountMinor - Split.Quota(decision.NetMinor, part.Weight, total).Quotient,
     };
 
     private static ImmutableArray<ReceiptTouch> Touches(Decision decision, Rules rules)
@@ -262,27 +401,18 @@ public static class Receipt
         var touches = ImmutableArray.CreateBuilder<ReceiptTouch>(decision.Touches.Length);
         foreach (var verdict in decision.Touches)
         {
-            var click = verdict.Touch.Click;
-            var touch = new ReceiptTouch
+            var judged = verdict.StoppedBy is null ? null : rules.Bots.Judge(verdict.Touch.Click);
+            var touch = TouchOf(verdict.Touch) with
             {
-                ClickId = click.EventId,
-                Partner = click.PartnerId,
-                Link = click.Link,
-                Campaign = click.Campaign?.Name,
-                OccurredAt = click.OccurredAt,
-                Evidence = Words.Of(verdict.Touch.Evidence),
                 StoppedBy = verdict.StoppedBy,
-                Sign = rules.Bots.Judge(click) is { } judged && judged.Reason == verdict.StoppedBy ? judged.Sign : null,
+                Sign = judged is { } bot && bot.Reason == verdict.StoppedBy ? bot.Sign : null,
             };
-            touches.Add(verdict.StoppedBy is not null ? touch : touch with
-            {
-                Forfeited = verdict.Forfeited ? true : null,
-                Share = verdict.Share,
-                Amount = Currency.Format(verdict.AmountMinor, decision.Currency),
-                Commission = Currency.Format(verdict.CommissionMinor, decision.Currency),
-                QuotaMinor = Fraction(new BigInteger(decision.NetMinor) * verdict.Weight, total),
-                RemainderMinor = verdict.AmountMinor - Split.Quota(decision.NetMinor, verdict.Weight, total).Quotient,
-            });
+            touches.Add(verdict.StoppedBy is not null ? touch : WithPart(
+                touch,
+                new CreditPart(
+                    verdict.Touch, verdict.Touch.Click.PartnerId, verdict.Forfeited, verdict.Weight, verdict.Share, verdict.AmountMinor, verdict.CommissionMinor),
+                total,
+                decision));
         }
 
         return touches.MoveToImmutable();
@@ -293,7 +423,7 @@ public static class Receipt
         var partners = ImmutableArray.CreateBuilder<ReceiptPartner>(decision.Partners.Length);
         foreach (var credit in decision.Partners)
         {
-            var forfeited = decision.Touches.Any(v => v.Forfeited && v.Touch.Click.PartnerId == credit.PartnerId);
+            var forfeited = decision.Parts.Any(p => p.Forfeited && p.PartnerId == credit.PartnerId);
             var match = forfeited ? -1 : Commission.IndexOfMatch(rules, journey.Conversion, credit.PartnerId);
             partners.Add(new ReceiptPartner
             {

@@ -23,8 +23,19 @@ internal static class ReceiptSentences
             parts.Add($"{receipt.Partners.Length - MaxListed} more have the rest");
         }
 
+        var worth = $"Of {order}, worth {receipt.Conversion.Net} {receipt.Conversion.Currency}, {Listed(parts)}";
+        if (receipt.InheritedFrom is { } lead)
+        {
+            return $"{worth}, inherited from {Lead(lead)}.";
+        }
+
+        if (receipt.Coupon is { StoppedBy: null } coupon)
+        {
+            return $"{worth}, by the coupon {coupon.Code}{WhyCoupon(coupon)}.";
+        }
+
         var candidates = receipt.Touches.Count(t => t.StoppedBy is null);
-        return $"Of {order}, worth {receipt.Conversion.Net} {receipt.Conversion.Currency}, {Listed(parts)}, by {receipt.Rules.Model} "
+        return $"{worth}, by {receipt.Rules.Model} "
             + $"over {Clicks(candidates)} that count{(candidates == 1 ? "s" : "")}{Stopped(receipt)}.";
     }
 
@@ -32,13 +43,33 @@ internal static class ReceiptSentences
     {
         var order = Order(receipt);
         var own = receipt.Touches.Where(t => t.Partner == partnerId).ToList();
+        var coupon = receipt.Coupon is { } held && held.Partner == partnerId ? held : null;
+        var credit = receipt.Partners.FirstOrDefault(p => p.Partner == partnerId);
+        if (receipt.InheritedFrom is { } lead && (credit is not null || own.Count > 0 || coupon is not null))
+        {
+            var forfeited = lead.Coupon?.Forfeited == true || lead.Touches.Any(t => t.Partner == partnerId && t.Forfeited == true);
+            return credit is null
+                ? $"You are not credited for {order}: {Because(StopReason.Inherited, receipt, sign: null)}, and you have no part of that."
+                : Credited(receipt, credit, forfeited, $"inherited from {Lead(lead)}");
+        }
+
+        if (coupon is { StoppedBy: null } && credit is not null)
+        {
+            return Credited(receipt, credit, coupon.Forfeited == true, $"it carries your coupon {coupon.Code}{WhyCoupon(coupon)}");
+        }
+
+        var candidates = receipt.Touches.Where(t => t.StoppedBy is null).ToList();
+        var ownCandidates = own.Where(t => t.StoppedBy is null).ToList();
+        if (ownCandidates.Count == 0 && coupon is not null)
+        {
+            return $"You are not credited for {order}: your coupon {coupon.Code} does not count, because {Because(coupon.StoppedBy!, receipt, sign: null)}.";
+        }
+
         if (own.Count == 0)
         {
             return $"You are not credited for {order}: no click on a link of yours belongs to it.";
         }
 
-        var candidates = receipt.Touches.Where(t => t.StoppedBy is null).ToList();
-        var ownCandidates = own.Where(t => t.StoppedBy is null).ToList();
         if (ownCandidates.Count == 0)
         {
             var telling = own.MaxBy(t => StopReason.InOrder.IndexOf(t.StoppedBy!))!;
@@ -46,16 +77,23 @@ internal static class ReceiptSentences
         }
 
         var why = Why(receipt, candidates, ownCandidates);
-        if (receipt.Partners.FirstOrDefault(p => p.Partner == partnerId) is not { } credit)
-        {
-            return $"You are not credited for {order}: {why}.";
-        }
+        return credit is null
+            ? $"You are not credited for {order}: {why}."
+            : Credited(receipt, credit, ownCandidates.Exists(t => t.Forfeited == true), why);
+    }
 
-        var gets = $"{Portion(credit.Share)} of {order} ({credit.Amount} {receipt.Conversion.Currency})";
-        return ownCandidates.Exists(t => t.Forfeited == true)
+    private static string Credited(ConversionReceipt receipt, ReceiptPartner credit, bool forfeited, string why)
+    {
+        var gets = $"{Portion(credit.Share)} of {Order(receipt)} ({credit.Amount} {receipt.Conversion.Currency})";
+        return forfeited
             ? $"Your part, {gets}, is kept and not paid: you were suspended at the time of the conversion."
             : $"You are credited with {gets}, commission {credit.Commission} {receipt.Conversion.Currency}: {why}.";
     }
+
+    private static string Lead(ReceiptInheritance lead) => $"{lead.Kind} {lead.OrderId} of {lead.Source}";
+
+    private static string WhyCoupon(ReceiptCoupon coupon) =>
+        coupon.Rule == "override" ? ", which the rules put before clicks" : ", because no click counts";
 
     private static string Why(ConversionReceipt receipt, List<ReceiptTouch> candidates, List<ReceiptTouch> own)
     {
@@ -85,6 +123,7 @@ internal static class ReceiptSentences
     {
         StopReason.NoTouches => "no click belongs to it",
         StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt, sign: null),
+        StopReason.SuspendedPartner when receipt.Coupon?.StoppedBy == StopReason.SuspendedPartner => "the partner of its coupon was suspended at the time of the conversion",
         { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt, SignOf(reason, receipt))}",
         { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt, SignOf(reason, receipt))}",
         null => throw new UnreachableException("A conversion without credit has a reason."),
@@ -95,6 +134,10 @@ internal static class ReceiptSentences
     private static string Because(string reason, ConversionReceipt receipt, string? sign) => reason switch
     {
         StopReason.KindNotCredited => $"the rules do not credit a {receipt.Conversion.Kind}",
+        StopReason.CouponOverride => "the rules put the coupon of another partner before clicks",
+        StopReason.Inherited => $"the {receipt.InheritedFrom!.Kind} of {Time(receipt.InheritedFrom.OccurredAt)} introduced the customer, whose shares it takes",
+        StopReason.CouponIgnored => "the rules let coupons count for nothing",
+        StopReason.CouponFallback => "a coupon counts only where no click does, and one does",
         StopReason.EvidenceNotCounted => "the rules do not count the way in which it was found",
         StopReason.Test => receipt.Conversion.Test ? "the conversion is a test and the click is not" : "the click is a test and the conversion is not",
         StopReason.WrongProgram => "it belongs to another program",

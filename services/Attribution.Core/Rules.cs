@@ -39,6 +39,14 @@ public sealed record Rules
     /// <summary>The ways of finding a touch that count, strongest first, each once.</summary>
     public ImmutableArray<Evidence> Evidence { get; init; } = AllEvidence;
 
+    /// <summary>
+    /// What the coupon on a conversion does. Null: the rules were published before coupons counted for anything, and ignore them.
+    /// </summary>
+    public CouponUse? Coupon { get; init; } = CouponUse.Ignore;
+
+    /// <summary>Whether sales and renewals take the shares of the lead that introduced the customer; null: they do not.</summary>
+    public Inherit? Inherit { get; init; }
+
     /// <summary>First match wins; nothing matches, nothing is paid.</summary>
     public ImmutableArray<CommissionEntry> Commission { get; init; } = [];
 
@@ -46,17 +54,27 @@ public sealed record Rules
     public string Hash => Convert.ToHexStringLower(SHA256.HashData(ToCanonicalJson()));
 
     /// <summary>
-    /// First touch within 60 days, bots excluded by the newest list, a click again within 30 minutes is no new touch, no commission.
+    /// First touch within 60 days, bots excluded by the newest list, a click again within 30 minutes is no new touch, a coupon counts
+    /// where no touch does, no commission.
     /// </summary>
-    public static Rules Default(BotLists lists) => new() { Name = "default", Bots = Bots.Exclude(lists.Newest) };
+    public static Rules Default(BotLists lists) => new() { Name = "default", Bots = Bots.Exclude(lists.Newest), Coupon = CouponUse.Fallback };
 
     /// <summary>
-    /// Reads a rule document, as sent or canonical, and refuses it with all its faults at once. A document that excludes bots and
+    /// Reads a rule document that somebody sends, and refuses it with all its faults at once. A document that excludes bots and
     /// names no list gets the newest; its canonical text names it, so what was published never changes meaning.
     /// </summary>
     public static RulesParse Parse(JsonElement document, BotLists lists) => new RulesReader(lists).Read(document);
 
-    /// <summary>The one text of these rules: every field present, in one order, defaults written out. <see cref="Parse"/> reads it back.</summary>
+    /// <summary>
+    /// Reads a canonical document that was published once. What it leaves out was not there to be said when it was published, and
+    /// means what it meant then; its canonical text and hash come out as they were.
+    /// </summary>
+    public static RulesParse ReadPublished(JsonElement document, BotLists lists) => new RulesReader(lists, isPublished: true).Read(document);
+
+    /// <summary>
+    /// The one text of these rules: every field present, in one order, defaults written out. <see cref="Parse"/> and
+    /// <see cref="ReadPublished"/> read it back.
+    /// </summary>
     public byte[] ToCanonicalJson()
     {
         var buffer = new ArrayBufferWriter<byte>(512);
@@ -83,6 +101,12 @@ public sealed record Rules
             }
 
             json.WriteEndArray();
+            if (Coupon is { } coupon)
+            {
+                json.WriteString("coupon", Words.Of(coupon));
+            }
+
+            WriteInherit(json);
             json.WriteStartArray("commission");
             foreach (var entry in Commission)
             {
@@ -134,6 +158,24 @@ public sealed record Rules
         json.WriteEndObject();
     }
 
+    private void WriteInherit(Utf8JsonWriter json)
+    {
+        // Rules that do not inherit say nothing of it: there is no default to write.
+        if (Inherit is null)
+        {
+            return;
+        }
+
+        json.WriteStartObject("inherit");
+        json.WriteString("from", Inherit.FromLead);
+        if (Inherit.Days is { } days)
+        {
+            json.WriteNumber("days", days);
+        }
+
+        json.WriteEndObject();
+    }
+
     private static void WriteCommission(Utf8JsonWriter json, CommissionEntry entry)
     {
         json.WriteStartObject();
@@ -180,6 +222,29 @@ public enum SuspendedPartners
 
     /// <summary>Its touches compete and keep their shares, and pay nobody.</summary>
     Forfeit,
+}
+
+/// <summary>What the coupon on a conversion does for the partner that held it then.</summary>
+public enum CouponUse
+{
+    /// <summary>It gets the conversion where no touch is a candidate.</summary>
+    Fallback,
+
+    /// <summary>It gets the conversion whole.</summary>
+    Override,
+
+    /// <summary>Nothing.</summary>
+    Ignore,
+}
+
+/// <summary>
+/// Sales and renewals take the shares of the customer's earliest credited lead or signup before them, before any touch competes.
+/// </summary>
+/// <param name="Days">Days of 24 hours after it, the boundary inside; null: for ever.</param>
+public sealed record Inherit(int? Days)
+{
+    /// <summary>The only thing to inherit from: leads, and signups with them.</summary>
+    public const string FromLead = "lead";
 }
 
 /// <summary>

@@ -6,18 +6,19 @@ using PartnerPulse.Contracts;
 namespace PartnerPulse.Attribution.Core;
 
 /// <summary>Reads one rule document and collects every fault of it.</summary>
-internal sealed class RulesReader(BotLists lists)
+internal sealed class RulesReader(BotLists lists, bool isPublished = false)
 {
     private const int MaxNameLength = 200;
     private const int MaxPartnerLength = 64;
     private const int MaxWindowDays = 3_650;
     private const int MaxRepeatMinutes = 43_200;
     private const int MaxHalfLifeDays = 3_650;
+    private const int MaxInheritDays = 36_500;
     private const int MaxCommissionEntries = 1_000;
 
     // Named in the rules of attribution and not built into this engine: to read past them would credit otherwise than asked.
     private static readonly string[] s_laterFields =
-        ["effectiveFrom", "scope", "coupon", "inherit", "consent", "selfReferral", "window", "windows", "partnerWindows", "partnerWindowDays", "prefetch", "preview", "head"];
+        ["effectiveFrom", "scope", "consent", "selfReferral", "window", "windows", "partnerWindows", "partnerWindowDays", "prefetch", "preview", "head"];
 
     private static readonly string[] s_laterCommissionFields =
         ["group", "partnerGroup", "product", "newCustomer", "cap", "min", "minimum"];
@@ -34,7 +35,7 @@ internal sealed class RulesReader(BotLists lists)
             return new RulesRefused(_faults.ToImmutable());
         }
 
-        var rules = Rules.Default(lists) with { Name = string.Empty };
+        var rules = Rules.Default(lists) with { Name = string.Empty, Coupon = isPublished ? null : CouponUse.Fallback };
         var named = false;
         foreach (var (field, value) in Fields(document, string.Empty))
         {
@@ -64,6 +65,12 @@ internal sealed class RulesReader(BotLists lists)
                     break;
                 case "evidence":
                     rules = rules with { Evidence = Choices(field, value, Words.Of, Rules.AllEvidence) };
+                    break;
+                case "coupon":
+                    rules = rules with { Coupon = Choice(field, value, Words.Of, CouponUse.Fallback, CouponUse.Override, CouponUse.Ignore) };
+                    break;
+                case "inherit":
+                    rules = rules with { Inherit = ReadInherit(value) };
                     break;
                 case "commission":
                     rules = rules with { Commission = ReadCommission(value) };
@@ -291,6 +298,41 @@ internal sealed class RulesReader(BotLists lists)
         var known = string.Join(", ", lists.All.Select(l => $"'{l.Version}'"));
         Refuse("bots.exclude", version is null ? $"must be the version of a bot list; there are {known}" : $"'{version}' is no bot list; there are {known}");
         return null;
+    }
+
+    private Inherit? ReadInherit(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            Refuse("inherit", "must be an object such as {\"from\":\"lead\",\"days\":365}; leave it out to inherit nothing");
+            return null;
+        }
+
+        int? days = null;
+        var named = false;
+        foreach (var (field, part) in Fields(value, "inherit"))
+        {
+            switch (field)
+            {
+                case "from":
+                    named = true;
+                    Choice("inherit.from", part, word => word, Inherit.FromLead);
+                    break;
+                case "days":
+                    days = Whole("inherit.days", part, 1, MaxInheritDays);
+                    break;
+                default:
+                    Refuse($"inherit.{field}", "is not a known field");
+                    break;
+            }
+        }
+
+        if (!named)
+        {
+            Refuse("inherit.from", "is missing; it is 'lead'");
+        }
+
+        return new Inherit(days);
     }
 
     private ImmutableArray<CommissionEntry> ReadCommission(JsonElement value)

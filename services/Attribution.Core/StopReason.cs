@@ -12,6 +12,18 @@ public static class StopReason
     /// <summary>No click belongs to the conversion.</summary>
     public const string NoTouches = "no-touches";
 
+    /// <summary>The coupon of the conversion decides, and no touch is asked.</summary>
+    public const string CouponOverride = "coupon-override";
+
+    /// <summary>The shares are those of the lead or signup that introduced the customer, and no touch or coupon is asked.</summary>
+    public const string Inherited = "inherited";
+
+    /// <summary>Of a coupon: the rules let coupons count for nothing.</summary>
+    public const string CouponIgnored = "coupon-ignored";
+
+    /// <summary>Of a coupon: it counts only where no touch does, and one does.</summary>
+    public const string CouponFallback = "coupon-fallback";
+
     /// <summary>The touch was found only in a way that the rules do not count.</summary>
     public const string EvidenceNotCounted = "evidence-not-counted";
 
@@ -29,19 +41,20 @@ public static class StopReason
     /// <summary>Those of a touch, in the order in which the rules are asked.</summary>
     public static ImmutableArray<string> InOrder { get; } =
     [
-        KindNotCredited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Bot,
+        KindNotCredited, CouponOverride, Inherited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Bot,
         Head, SuspendedPartner, RepeatClick,
     ];
 
-    /// <summary>The touch that came furthest through the rules says best what was missing.</summary>
-    internal static string MostTelling(ConversionRecorded conversion, Rules rules, ReadOnlySpan<TouchVerdict> verdicts)
+    /// <summary>The touch, or the coupon, that came furthest through the rules says best what was missing.</summary>
+    internal static string MostTelling(ConversionRecorded conversion, Rules rules, ReadOnlySpan<TouchVerdict> verdicts, CouponVerdict? coupon)
     {
         if (!rules.Kinds.Contains(conversion.Kind))
         {
             return KindNotCredited;
         }
 
-        var furthest = -1;
+        // A coupon whose partner was suspended came as far as a touch of that partner would have.
+        var furthest = coupon?.StoppedBy == SuspendedPartner ? InOrder.IndexOf(SuspendedPartner) : -1;
         foreach (var verdict in verdicts)
         {
             furthest = int.Max(furthest, InOrder.IndexOf(verdict.StoppedBy!));

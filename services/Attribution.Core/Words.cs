@@ -25,6 +25,14 @@ internal static class Words
         _ => throw new UnreachableException(suspended.ToString()),
     };
 
+    public static string Of(CouponUse use) => use switch
+    {
+        CouponUse.Fallback => "fallback",
+        CouponUse.Override => "override",
+        CouponUse.Ignore => "ignore",
+        _ => throw new UnreachableException(use.ToString()),
+    };
+
     public static string Of(ConversionKind kind) => kind switch
     {
         ConversionKind.Lead => "lead",

@@ -11,6 +11,7 @@ internal static class AttributionMetrics
     public static readonly Counter<long> SetAside = Diagnostics.Meter.CreateCounter<long>("pulse.set_aside", "{event}", "Events set aside with a reason");
     public static readonly Counter<long> Projected = Diagnostics.Meter.CreateCounter<long>("pulse.projector.events", "{event}", "Events folded");
     public static readonly Counter<long> Journeys = Diagnostics.Meter.CreateCounter<long>("pulse.projector.journeys", "{journey}", "Journeys assembled anew");
+    public static readonly Counter<long> Crowds = Diagnostics.Meter.CreateCounter<long>("pulse.projector.crowds", "{customer}", "Customer keys met that are tied to more than one person can have");
     public static readonly Counter<long> Credits = Diagnostics.Meter.CreateCounter<long>("pulse.generation.conversions", "{conversion}", "Conversions decided, by all generations");
 
     /// <summary>Moves where more different user agents come than a list remembers verdicts of.</summary>

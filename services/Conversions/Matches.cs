@@ -11,7 +11,7 @@ using Polly.Timeout;
 
 namespace PartnerPulse.Conversions;
 
-/// <summary>Whether Attribution knows a click by which an order could be credited. For the answer to whoever reports it; nothing is decided by it.</summary>
+/// <summary>Whether Attribution knows a click or a coupon by which an order could be credited. For the answer to whoever reports it; nothing is decided by it.</summary>
 /// <param name="Matched">Null where Attribution could not be asked.</param>
 /// <param name="Reason">Why not, or why it is not known.</param>
 internal sealed record Match(bool? Matched, string? Reason = null);
@@ -50,7 +50,7 @@ internal sealed class Matches(IHttpClientFactory clients, IOptions<ConversionsOp
             return [.. orders.Select(_ => new Match(Matched: null, Reason: null))];
         }
 
-        var question = new Question([.. orders.Select(order => new MatchOrder(order.ClickId, order.VisitorId, order.CustomerKey))]);
+        var question = new Question([.. orders.Select(order => new MatchOrder(order.ClickId, order.VisitorId, order.CustomerKey, order.Coupon))]);
         return _waiting.Writer.TryWrite(question)
             ? await question.Answer.Task.WaitAsync(cancellationToken)
             : [.. orders.Select(_ => s_away)];
@@ -134,7 +134,7 @@ internal sealed class Matches(IHttpClientFactory clients, IOptions<ConversionsOp
     }
 }
 
-internal sealed record MatchOrder(Guid? ClickId, string? VisitorId, string? CustomerKey);
+internal sealed record MatchOrder(Guid? ClickId, string? VisitorId, string? CustomerKey, string? Coupon);
 
 internal sealed record MatchesAsked(MatchOrder[] Orders);
 

@@ -47,7 +47,7 @@ internal sealed record ItemAsk
 /// <param name="ConversionId">Its id; absent where it was rejected.</param>
 /// <param name="Status"><c>recorded</c>, <c>already-recorded</c>, in a list also <c>conflict</c> and <c>rejected</c>.</param>
 /// <param name="Errors">What a conflict or a rejection is about.</param>
-/// <param name="Matched">Whether a click is known by which it could be credited; absent where Attribution could not be asked.</param>
+/// <param name="Matched">Whether a click or a partner's coupon is known by which it could be credited; absent where Attribution could not be asked.</param>
 /// <param name="MatchReason">Why it is not matched, or why that is not known.</param>
 internal sealed record ConversionAnswer(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Guid? ConversionId,

@@ -19,4 +19,7 @@ namespace PartnerPulse.Partners;
 [JsonSerializable(typeof(SuspendPartnerAsk))]
 [JsonSerializable(typeof(PartnerBody))]
 [JsonSerializable(typeof(PartnersPage))]
+[JsonSerializable(typeof(AssignCouponAsk))]
+[JsonSerializable(typeof(CouponBody))]
+[JsonSerializable(typeof(CouponsPage))]
 internal sealed partial class PartnersJson : JsonSerializerContext;

@@ -27,10 +27,11 @@ public static class PartnersService
         builder.Services.AddSingleton(provider => new ProgramLog(
             provider.GetRequiredService<PartnerLog>(), provider.GetRequiredService<IOptions<LinkOptions>>().Value.PublicUrl));
         builder.Services.AddSingleton<PublishLinks>();
+        builder.Services.AddSingleton<CouponLog>();
         builder.Services.AddHostedService<OpenClaims>();
     }
 
-    /// <summary>The endpoints under <c>/v1/partners</c>, <c>/v1/program</c> and <c>/v1/catalogue</c>.</summary>
+    /// <summary>The endpoints under <c>/v1/partners</c>, <c>/v1/program</c>, <c>/v1/coupons</c> and <c>/v1/catalogue</c>.</summary>
     public static void MapPartners(this IEndpointRouteBuilder routes)
     {
         EnrolPartner.Map(routes);
@@ -44,6 +45,9 @@ public static class PartnersService
         ReinstatePartner.Map(routes);
         ConfigureProgram.Map(routes);
         ReadCatalogue.Map(routes);
+        AssignCoupon.Map(routes);
+        WithdrawCoupon.Map(routes);
+        ReadCoupons.Map(routes);
     }
 }
 

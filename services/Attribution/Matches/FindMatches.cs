@@ -20,11 +20,12 @@ internal sealed record MatchAsk
     public Guid? ClickId { get; init; }
     public string? VisitorId { get; init; }
     public string? CustomerKey { get; init; }
+    public string? Coupon { get; init; }
 }
 
 internal sealed record MatchesAsk(IReadOnlyList<MatchAsk> Orders);
 
-/// <param name="Matched">Whether any click is known that the order could be credited by, whatever the rules say of it.</param>
+/// <param name="Matched">Whether a click or a coupon is known that the order could be credited by, whatever the rules say of it.</param>
 /// <param name="Reason">Why not.</param>
 internal sealed record MatchAnswer(bool Matched, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Reason);
 
@@ -36,7 +37,7 @@ internal sealed record MatchesAnswer(IReadOnlyList<MatchAnswer> Orders);
 internal sealed partial class MatchesJson : JsonSerializerContext;
 
 /// <summary>
-/// <c>POST /v1/matches</c>: whether orders have a click at all, for the answer to whoever reports them. It reads the log, so that
+/// <c>POST /v1/matches</c>: whether orders have a click or a partner's coupon at all, for the answer to whoever reports them. It reads the log, so that
 /// an order that has just been reported need not be folded first. A later click may still match: nothing is decided here.
 /// </summary>
 internal sealed class FindMatches([FromKeyedServices(AttributionService.Schema)] EventLog log, IOptions<ProgramOptions> program)
@@ -49,7 +50,7 @@ internal sealed class FindMatches([FromKeyedServices(AttributionService.Schema)]
         routes.MapPost("/v1/matches", HandleAsync)
             .RequireScope(Scope.Read)
             .TakesJson<MatchesAsk>()
-            .WithName("FindMatches").WithTags("Receipts").WithSummary("Whether orders have a click that they could be credited by");
+            .WithName("FindMatches").WithTags("Receipts").WithSummary("Whether orders have a click or a coupon that they could be credited by");
 
     private static async Task<Results<JsonHttpResult<MatchesAnswer>, ProblemHttpResult>> HandleAsync(
         HttpRequest request, FindMatches matches, CancellationToken cancellationToken)
@@ -71,25 +72,26 @@ internal sealed class FindMatches([FromKeyedServices(AttributionService.Schema)]
         var clicks = await ReadAsync<Guid>(
             connection, $"select id from {log.Schema}.mt_events where id = any($1) and type = '{s_click}'", [.. orders.Select(o => o.ClickId).OfType<Guid>().Distinct()], cancellationToken);
         var streams = await ReadAsync<Guid>(
-            connection, $"select id from {log.Schema}.mt_streams where id = any($1)", [.. orders.Select(Stream).OfType<Guid>().Distinct()], cancellationToken);
+            connection, $"select id from {log.Schema}.mt_streams where id = any($1)", [.. orders.SelectMany(o => new[] { Visitor(o), Coupon(o) }).OfType<Guid>().Distinct()], cancellationToken);
 
-        // What the customer's other orders have found: their journeys hold the clicks of every device that is tied to the customer.
-        var customers = await ReadAsync<string>(
+        // Ties are visitors by their stream and clicks by their id.
+        var customers = await ReadAsync<Guid>(
             connection,
             $"""
-             select distinct c.customer_key from {log.Schema}.conversions c join {log.Schema}.journeys j using (conversion_id)
-              where c.customer_key = any($1) and cardinality(j.partners) > 0
+             select distinct customer from {log.Schema}.ties t
+              where customer = any($1)
+                and (exists (select 1 from {log.Schema}.mt_streams where id = t.key) or exists (select 1 from {log.Schema}.mt_events where id = t.key))
              """,
-            [.. orders.Select(o => o.CustomerKey).OfType<string>().Distinct(StringComparer.Ordinal)],
+            [.. orders.Select(Customer).OfType<Guid>().Distinct()],
             cancellationToken);
         return [.. orders.Select(order => Decide(
-            order, order.ClickId is { } click && clicks.Contains(click), Stream(order) is { } stream && streams.Contains(stream), order.CustomerKey is { } key && customers.Contains(key)))];
+            order, Holds(clicks, order.ClickId), Holds(streams, Visitor(order)), Holds(customers, Customer(order)), Holds(streams, Coupon(order))))];
     }
 
     /// <summary>The answer for one order.</summary>
-    public static MatchAnswer Decide(MatchAsk order, bool clickIsKnown, bool visitorIsKnown, bool customerIsKnown)
+    public static MatchAnswer Decide(MatchAsk order, bool clickIsKnown, bool visitorIsKnown, bool customerIsKnown, bool couponIsKnown)
     {
-        if (clickIsKnown || visitorIsKnown || customerIsKnown)
+        if (clickIsKnown || visitorIsKnown || customerIsKnown || couponIsKnown)
         {
             return new MatchAnswer(Matched: true, Reason: null);
         }
@@ -99,11 +101,18 @@ internal sealed class FindMatches([FromKeyedServices(AttributionService.Schema)]
             .. order.ClickId is { } click ? [$"the click {click} is not known"] : Array.Empty<string>(),
             .. order.VisitorId is not null ? ["the visitor has no click that is known"] : Array.Empty<string>(),
             .. order.CustomerKey is not null ? ["no click of the customer is known"] : Array.Empty<string>(),
+            .. order.Coupon is not null ? [$"the coupon '{order.Coupon}' was never a partner's"] : Array.Empty<string>(),
         ];
-        return new MatchAnswer(Matched: false, reasons.Length == 0 ? "it names no click, no visitor and no customer" : string.Join("; ", reasons));
+        return new MatchAnswer(Matched: false, reasons.Length == 0 ? "it names no click, no visitor, no customer and no coupon" : string.Join("; ", reasons));
     }
 
-    private Guid? Stream(MatchAsk order) => order.VisitorId is { } visitor ? Ids.VisitorStream(program.Value.Program, visitor) : null;
+    private static bool Holds(HashSet<Guid> known, Guid? id) => id is { } given && known.Contains(given);
+
+    private Guid? Visitor(MatchAsk order) => order.VisitorId is { } visitor ? Ids.VisitorStream(program.Value.Program, visitor) : null;
+
+    private Guid? Customer(MatchAsk order) => order.CustomerKey is { } key ? Ids.Customer(program.Value.Program, key) : null;
+
+    private Guid? Coupon(MatchAsk order) => order.Coupon is { } code ? Ids.CouponStream(program.Value.Program, code) : null;
 
     private static async Task<HashSet<T>> ReadAsync<T>(NpgsqlConnection connection, string sql, T[] keys, CancellationToken cancellationToken)
     {

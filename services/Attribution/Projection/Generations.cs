@@ -67,7 +67,7 @@ internal sealed class Generations(string schema, BotLists lists)
         var document = await command.ExecuteScalarAsync(cancellationToken) as string
             ?? throw new InvalidOperationException($"There are no rules of version {version}.");
         using var json = JsonDocument.Parse(document);
-        var rules = Rules.Parse(json.RootElement, lists) switch
+        var rules = Rules.ReadPublished(json.RootElement, lists) switch
         {
             RulesAccepted accepted => accepted.Rules,
             RulesRefused refused => throw new InvalidOperationException(
@@ -272,24 +272,24 @@ internal sealed class Generations(string schema, BotLists lists)
             cancellationToken);
         foreach (var decision in decisions)
         {
-            foreach (var verdict in decision.Touches)
+            foreach (var part in decision.Parts)
             {
-                if (verdict.Share == 0)
+                if (part.Share == 0)
                 {
                     continue;
                 }
 
-                var click = verdict.Touch.Click;
+                var click = part.Touch?.Click;
                 await writer.StartRowAsync(cancellationToken);
                 await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
                 await writer.WriteAsync(decision.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
-                await writer.WriteAsync(click.EventId, NpgsqlDbType.Uuid, cancellationToken);
-                await writer.WriteAsync(click.PartnerId, NpgsqlDbType.Varchar, cancellationToken);
-                await WriteTextAsync(writer, click.Link, cancellationToken);
-                await WriteTextAsync(writer, click.Campaign?.Name, cancellationToken);
-                await writer.WriteAsync(verdict.Share, NpgsqlDbType.Numeric, cancellationToken);
-                await writer.WriteAsync(verdict.AmountMinor, NpgsqlDbType.Bigint, cancellationToken);
-                await writer.WriteAsync(verdict.CommissionMinor, NpgsqlDbType.Bigint, cancellationToken);
+                await writer.WriteAsync(click?.EventId ?? Guid.Empty, NpgsqlDbType.Uuid, cancellationToken);
+                await writer.WriteAsync(part.PartnerId, NpgsqlDbType.Varchar, cancellationToken);
+                await WriteTextAsync(writer, click?.Link, cancellationToken);
+                await WriteTextAsync(writer, click?.Campaign?.Name, cancellationToken);
+                await writer.WriteAsync(part.Share, NpgsqlDbType.Numeric, cancellationToken);
+                await writer.WriteAsync(part.AmountMinor, NpgsqlDbType.Bigint, cancellationToken);
+                await writer.WriteAsync(part.CommissionMinor, NpgsqlDbType.Bigint, cancellationToken);
             }
         }
 

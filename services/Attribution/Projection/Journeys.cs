@@ -16,13 +16,15 @@ namespace PartnerPulse.Attribution.Projection;
 /// </summary>
 internal sealed class Journeys(string schema, ILogger logger)
 {
-    /// <summary>Conversions that are assembled at once; people are not torn apart, so it may be a few more.</summary>
+    /// <summary>Conversions that are assembled at once.</summary>
     private const int ChunkSize = 2_000;
+
+    private const string PersonColumns = "c.conversion_id, c.customer, c.click_id, c.visitor_stream, c.coupon_stream";
 
     private static readonly string s_click = EventTypes.Of<ClickRecorded>().Name;
 
-    /// <summary>Where a conversion's touches are to be found.</summary>
-    public readonly record struct Person(Guid ConversionId, string? CustomerKey, Guid? ClickId, Guid? VisitorStream);
+    /// <summary>Where a conversion's touches and the holder of its coupon are to be found.</summary>
+    public readonly record struct Person(Guid ConversionId, Guid? Customer, Guid? ClickId, Guid? VisitorStream, Guid? CouponStream);
 
     /// <summary>Remembers new conversions, so that what concerns them finds them.</summary>
     public async Task AddConversionsAsync(NpgsqlConnection connection, IReadOnlyCollection<ConversionRecorded> conversions, CancellationToken cancellationToken)
@@ -34,31 +36,109 @@ internal sealed class Journeys(string schema, ILogger logger)
 
         await connection.Sql(
             $"""
-             insert into {schema}.conversions (conversion_id, customer_key, click_id, visitor_stream)
-             select * from unnest($1::uuid[], $2::varchar[], $3::uuid[], $4::uuid[])
+             insert into {schema}.conversions (conversion_id, customer, click_id, visitor_stream, coupon_stream, introduces, test, occurred_ticks)
+             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bool[], $7::bool[], $8::bigint[])
              on conflict on constraint pk_conversions do nothing
              """,
             P(conversions.Select(c => c.ConversionId).ToArray()),
-            P(conversions.Select(c => c.CustomerKey).ToArray()),
+            P(conversions.Select(c => c.CustomerKey is { } key ? Ids.Customer(c.ProgramId, key) : (Guid?)null).ToArray()),
             P(conversions.Select(c => c.ClickId).ToArray()),
-            P(conversions.Select(c => c.VisitorId is { } visitor ? Ids.VisitorStream(c.ProgramId, visitor) : (Guid?)null).ToArray()))
+            P(conversions.Select(c => c.VisitorId is { } visitor ? Ids.VisitorStream(c.ProgramId, visitor) : (Guid?)null).ToArray()),
+            P(conversions.Select(c => c.Coupon is { } code ? Ids.CouponStream(c.ProgramId, code) : (Guid?)null).ToArray()),
+            P(conversions.Select(c => Journey.Introduces(c.Kind)).ToArray()),
+            P(conversions.Select(c => c.Test).ToArray()),
+            P(conversions.Select(c => c.OccurredAt.UtcTicks).ToArray()))
             .RunAsync(cancellationToken);
     }
 
+    /// <summary>Remembers which visitors and clicks belong to which customers, by whatever fact says so.</summary>
+    /// <returns>
+    /// Customers that are tied to something new, so that all their conversions are concerned. Not those that were a crowd before:
+    /// nothing that is tied to them matters any more.
+    /// </returns>
+    public async Task<IReadOnlyList<Guid>> AddTiesAsync(NpgsqlConnection connection, IReadOnlyList<IEvent> facts, CancellationToken cancellationToken)
+    {
+        var ties = new HashSet<(Guid Customer, bool IsClick, Guid Key, string? VisitorId)>();
+        foreach (var fact in facts)
+        {
+            var (key, visitorId, clickId) = fact switch
+            {
+                ConversionRecorded c => (c.CustomerKey, c.VisitorId, c.ClickId),
+                VisitorIdentified i => (i.CustomerKey, i.VisitorId, i.ClickId),
+                _ => ((string?)null, (string?)null, (Guid?)null),
+            };
+            if (key is null)
+            {
+                continue;
+            }
+
+            var customer = Ids.Customer(fact.ProgramId, key);
+            if (visitorId is not null)
+            {
+                ties.Add((customer, false, Ids.VisitorStream(fact.ProgramId, visitorId), visitorId));
+            }
+
+            if (clickId is { } click)
+            {
+                ties.Add((customer, true, click, null));
+            }
+        }
+
+        if (ties.Count == 0)
+        {
+            return [];
+        }
+
+        // The outer select sees the table as it was before the insert.
+        await using var command = connection.Sql(
+            $"""
+             with added as (
+                 insert into {schema}.ties (customer, is_click, key, visitor_id)
+                 select * from unnest($1::uuid[], $2::bool[], $3::uuid[], $4::varchar[])
+                 on conflict on constraint pk_ties do nothing
+                 returning customer
+             )
+             select a.customer from (select distinct customer from added) a
+              where (select count(*) from (select from {schema}.ties t where t.customer = a.customer limit {CustomerTies.Most + 1}) before) <= {CustomerTies.Most}
+             """,
+            P(ties.Select(t => t.Customer).ToArray()), P(ties.Select(t => t.IsClick).ToArray()), P(ties.Select(t => t.Key).ToArray()),
+            P(ties.Select(t => t.VisitorId).ToArray()));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var retied = new List<Guid>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            retied.Add(reader.GetGuid(0));
+        }
+
+        return retied;
+    }
+
     /// <summary>
-    /// The conversions that a page concerns, and all others of the same customers, in the order of customers:
-    /// a new visitor of a customer is a visitor of each of the customer's conversions.
+    /// The conversions that a page concerns, in the order of customers. A new visitor of a customer concerns each of the customer's
+    /// conversions, and a new lead all that come after it.
     /// </summary>
-    public async Task<IReadOnlyList<Person>> AffectedAsync(NpgsqlConnection connection, LogPage page, CancellationToken cancellationToken)
+    /// <param name="connection">In the page's transaction.</param>
+    /// <param name="page">The page; its conversions and ties are in the tables already.</param>
+    /// <param name="retied">Customers that the page ties to something new.</param>
+    /// <param name="cancellationToken">Ends the wait for the database.</param>
+    public async Task<IReadOnlyList<Person>> AffectedAsync(
+        NpgsqlConnection connection, LogPage page, IReadOnlyList<Guid> retied, CancellationToken cancellationToken)
     {
         var conversions = new HashSet<Guid>();
+        var leads = new List<Guid>();
         var partners = new HashSet<string>(StringComparer.Ordinal);
+        var coupons = new List<(Guid Stream, long SinceTicks)>();
         foreach (var fact in page.Facts)
         {
             switch (fact)
             {
                 case ConversionRecorded conversion:
                     conversions.Add(conversion.ConversionId);
+                    if (Journey.Introduces(conversion.Kind) && conversion.CustomerKey is not null)
+                    {
+                        leads.Add(conversion.ConversionId);
+                    }
+
                     break;
                 case ConversionAdjusted adjustment:
                     conversions.Add(adjustment.ConversionId);
@@ -72,16 +152,23 @@ internal sealed class Journeys(string schema, ILogger logger)
                 case PartnerReinstated reinstated:
                     partners.Add(reinstated.PartnerId);
                     break;
+                case CouponAssigned assigned:
+                    coupons.Add((Ids.CouponStream(assigned.ProgramId, assigned.Code), assigned.From.UtcTicks));
+                    break;
+                case CouponWithdrawn withdrawn:
+                    coupons.Add((Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code), withdrawn.OccurredAt.UtcTicks));
+                    break;
                 default:
-                    break; // Other facts concern no conversion.
+                    break; // Ties came in by their customers; other facts concern no conversion.
             }
         }
 
-        if (conversions.Count == 0 && partners.Count == 0 && page.ClickKeys.Count == 0)
+        if (conversions.Count == 0 && partners.Count == 0 && coupons.Count == 0 && retied.Count == 0 && page.ClickKeys.Count == 0)
         {
             return [];
         }
 
+        // A coupon of a lead concerns who inherits from it: that came later, so it is not left out by the time.
         var ofPartners = partners.Count == 0 ? "" : $"union select conversion_id from {schema}.journeys where partners && $3::varchar[]";
         await using var command = connection.Sql(
             $"""
@@ -89,23 +176,32 @@ internal sealed class Journeys(string schema, ILogger logger)
                  select conversion_id from unnest($1::uuid[]) as k(key) join {schema}.journey_keys using (key)
                  union select unnest($2::uuid[])
                  {ofPartners}
-             ), people as (
-                 select c.* from touched join {schema}.conversions c using (conversion_id)
+                 union
+                 select c.conversion_id
+                   from unnest($4::uuid[], $5::bigint[]) as k(key, since) join {schema}.journey_keys using (key) join {schema}.conversions c using (conversion_id)
+                  where c.occurred_ticks >= k.since
+                 union select c.conversion_id from {schema}.conversions c where c.customer = any($6)
+                 union
+                 select c.conversion_id
+                   from {schema}.conversions lead join {schema}.conversions c on c.customer = lead.customer and c.occurred_ticks >= lead.occurred_ticks
+                  where lead.conversion_id = any($7) and lead.introduces
+                    and (select count(*)
+                           from (select from {schema}.conversions e
+                                  where e.introduces and e.customer = lead.customer and e.test = lead.test
+                                    and (e.occurred_ticks, e.conversion_id) < (lead.occurred_ticks, lead.conversion_id)
+                                  limit {Journey.MostIntroductions}) earlier) < {Journey.MostIntroductions}
              )
-             select * from people
-             union
-             select c.* from {schema}.conversions c where c.customer_key in (select customer_key from people where customer_key is not null)
-             order by 2, 1
+             select {PersonColumns} from touched join {schema}.conversions c using (conversion_id) order by 2, 1
              """,
-            P(page.ClickKeys.ToArray()), P(conversions.ToArray()), P(partners.ToArray()));
+            P(page.ClickKeys.ToArray()), P(conversions.ToArray()), P(partners.ToArray()),
+            P(coupons.Select(c => c.Stream).ToArray()), P(coupons.Select(c => c.SinceTicks).ToArray()), P(retied.ToArray()), P(leads.ToArray()));
         return await ReadPeopleAsync(command, cancellationToken);
     }
 
     /// <summary>Everybody who converted, in the order of customers.</summary>
     public async Task<IReadOnlyList<Person>> AllAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = connection.Sql(
-            $"select conversion_id, customer_key, click_id, visitor_stream from {schema}.conversions order by 2, 1");
+        await using var command = connection.Sql($"select {PersonColumns} from {schema}.conversions c order by 2, 1");
         return await ReadPeopleAsync(command, cancellationToken);
     }
 
@@ -120,16 +216,9 @@ internal sealed class Journeys(string schema, ILogger logger)
         bool fresh,
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        for (var start = 0; start < people.Count;)
+        for (var start = 0; start < people.Count; start += ChunkSize)
         {
-            var end = Math.Min(start + ChunkSize, people.Count);
-            while (end < people.Count && people[end].CustomerKey is { } customer && people[end - 1].CustomerKey == customer)
-            {
-                end++;
-            }
-
-            var chunk = people.Skip(start).Take(end - start).ToArray();
-            start = end;
+            var chunk = people.Skip(start).Take(ChunkSize).ToArray();
             var journeys = await AssembleChunkAsync(connection, chunk, position, cancellationToken);
             await StoreAsync(connection, journeys, position, fresh, cancellationToken);
             AttributionMetrics.Journeys.Add(journeys.Count);
@@ -176,7 +265,7 @@ internal sealed class Journeys(string schema, ILogger logger)
         var people = new List<Person>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            people.Add(new Person(reader.GetGuid(0), reader.GetTextOrNull(1), reader.GetGuidOrNull(2), reader.GetGuidOrNull(3)));
+            people.Add(new Person(reader.GetGuid(0), reader.GetGuidOrNull(1), reader.GetGuidOrNull(2), reader.GetGuidOrNull(3), reader.GetGuidOrNull(4)));
         }
 
         return people;
@@ -185,44 +274,163 @@ internal sealed class Journeys(string schema, ILogger logger)
     private async Task<IReadOnlyList<Journey>> AssembleChunkAsync(
         NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
-        var (conversions, adjustments, statements) = await ReadConversionsAsync(connection, people, position, cancellationToken);
-        var clicks = new Clicks();
-        await ReadClicksAsync(connection, "id", Present(people.Select(p => p.ClickId)), position, clicks, cancellationToken);
+        var customersIds = Present(people.Select(p => p.Customer));
+        var customers = await ReadTiesAsync(connection, customersIds, cancellationToken);
+        var introducing = await ReadIntroducingAsync(connection, customersIds, cancellationToken);
+        var everybody = people.Concat(introducing.Values.SelectMany(p => p)).DistinctBy(p => p.ConversionId).ToArray();
+        var (conversions, adjustments, statements) = await ReadConversionsAsync(connection, everybody, position, cancellationToken);
+        var coupons = await ReadCouponsAsync(connection, Present(everybody.Select(p => p.CouponStream)), position, cancellationToken);
 
-        // The streams of a person: the conversion's visitor and the visitor of its click.
-        var streams = people.ToDictionary(p => p.ConversionId, p => Present([p.VisitorStream, StreamOf(clicks, p.ClickId)]));
-        await ReadClicksAsync(connection, "stream_id", [.. streams.Values.SelectMany(s => s).Distinct()], position, clicks, cancellationToken);
+        var clicks = new Clicks();
+        var named = everybody.Select(p => p.ClickId).Concat(customers.Values.SelectMany(c => c.Clicks).Select(id => (Guid?)id));
+        await ReadClicksAsync(connection, "id", Present(named), position, clicks, cancellationToken);
+        foreach (var customer in customers.Values)
+        {
+            customer.Streams.UnionWith(Present(customer.Clicks.Select(id => StreamOf(clicks, id))));
+        }
+
+        var streams = everybody.ToDictionary(p => p.ConversionId, p => Present([p.VisitorStream, StreamOf(clicks, p.ClickId)]));
+        await ReadClicksAsync(
+            connection, "stream_id", [.. streams.Values.Concat(customers.Values.Select(c => c.Streams.ToArray())).SelectMany(s => s).Distinct()], position, clicks,
+            cancellationToken);
 
         var journeys = new List<Journey>(people.Length);
         var keys = new List<(Guid Key, Guid Conversion)>();
-        foreach (var customer in ByCustomer(people))
+        foreach (var person in people.Where(p => conversions.ContainsKey(p.ConversionId)))
         {
-            var theirs = customer.Where(p => conversions.ContainsKey(p.ConversionId)).ToArray();
-            var ofCustomer = theirs.Select(p => conversions[p.ConversionId]).ToArray();
-            var customersStreams = theirs.SelectMany(p => streams[p.ConversionId]).Distinct().ToArray();
-            var candidates = customersStreams.SelectMany(clicks.OfStream)
-                .Concat(Present(theirs.Select(p => p.ClickId)).Select(clicks.ById).OfType<ClickRecorded>())
-                .ToArray();
-            foreach (var person in theirs)
-            {
-                journeys.Add(Journey.Assemble(
-                    conversions[person.ConversionId],
-                    ofCustomer,
-                    candidates,
-                    adjustments.GetValueOrDefault(person.ConversionId, []),
-                    statements.GetValueOrDefault(person.ConversionId, [])));
-                keys.AddRange(customersStreams.Append(person.ClickId ?? Guid.Empty).Where(k => k != Guid.Empty).Select(k => (k, person.ConversionId)));
-            }
+            var conversion = conversions[person.ConversionId];
+            var customer = person.Customer is { } id ? customers.GetValueOrDefault(id) : null;
+            Person[] leads = person.Customer is { } introduced && !Journey.Introduces(conversion.Kind) && introducing.TryGetValue(introduced, out var found)
+                ? [.. found.Where(p => conversions.ContainsKey(p.ConversionId))]
+                : [];
+
+            // Its own and those of its introductions are among the customer's, where the customer is no crowd.
+            Person[] those = [person, .. leads];
+            var ofStreams = those.SelectMany(p => streams[p.ConversionId]).Concat(customer?.Streams ?? []).ToHashSet();
+            var ofClicks = Present(those.Select(p => p.ClickId)).Concat(customer?.Clicks ?? []).ToHashSet();
+            var ofCoupons = Present(those.Select(p => p.CouponStream));
+            journeys.Add(Journey.Assemble(
+                conversion,
+                customer?.Ties ?? CustomerTies.None,
+                [.. ofStreams.SelectMany(clicks.OfStream), .. ofClicks.Select(clicks.ById).OfType<ClickRecorded>()],
+                adjustments.GetValueOrDefault(person.ConversionId, []),
+                ofCoupons.SelectMany(stream => coupons.GetValueOrDefault(stream, [])),
+                leads.Select(p => conversions[p.ConversionId]),
+                statements.GetValueOrDefault(person.ConversionId, [])));
+            keys.AddRange(ofStreams.Concat(ofClicks).Concat(ofCoupons).Distinct().Select(key => (key, person.ConversionId)));
         }
 
         await AddKeysAsync(connection, keys, cancellationToken);
         return journeys;
     }
 
-    /// <summary>Conversions without a customer are each on their own.</summary>
-    private static IEnumerable<IReadOnlyList<Person>> ByCustomer(Person[] people) =>
-        people.Where(p => p.CustomerKey is null).Select(p => (IReadOnlyList<Person>)[p])
-            .Concat(people.Where(p => p.CustomerKey is not null).GroupBy(p => p.CustomerKey, StringComparer.Ordinal).Select(g => g.ToArray()));
+    /// <summary>By customer what is tied to it; nothing to look up where it is a crowd.</summary>
+    private async Task<Dictionary<Guid, Customer>> ReadTiesAsync(NpgsqlConnection connection, Guid[] customersIds, CancellationToken cancellationToken)
+    {
+        var customers = new Dictionary<Guid, Customer>();
+        if (customersIds.Length == 0)
+        {
+            return customers;
+        }
+
+        await using var command = connection.Sql(
+            $"""
+             select c.customer, t.is_click, t.key, t.visitor_id
+               from unnest($1::uuid[]) as c(customer)
+              cross join lateral (select * from {schema}.ties t where t.customer = c.customer limit {CustomerTies.Most + 1}) t
+             """,
+            P(customersIds));
+        await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
+        {
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                if (!customers.TryGetValue(reader.GetGuid(0), out var customer))
+                {
+                    customers.Add(reader.GetGuid(0), customer = new Customer());
+                }
+
+                var (isClick, key) = (reader.GetBoolean(1), reader.GetGuid(2));
+                customer.Ties.Add(reader.GetTextOrNull(3), isClick ? key : null);
+                (isClick ? customer.Clicks : customer.Streams).Add(key);
+            }
+        }
+
+        foreach (var crowd in customers.Values.Where(c => c.Ties.IsCrowd))
+        {
+            AttributionMetrics.Crowds.Add(1);
+            crowd.Clicks.Clear();
+            crowd.Streams.Clear();
+        }
+
+        return customers;
+    }
+
+    /// <summary>By customer its first leads and signups, as many as can introduce it, test and not.</summary>
+    private async Task<Dictionary<Guid, List<Person>>> ReadIntroducingAsync(NpgsqlConnection connection, Guid[] customersIds, CancellationToken cancellationToken)
+    {
+        var introducing = new Dictionary<Guid, List<Person>>();
+        if (customersIds.Length == 0)
+        {
+            return introducing;
+        }
+
+        await using var command = connection.Sql(
+            $"""
+             select {PersonColumns}
+               from unnest($1::uuid[]) as k(customer) cross join (values (true), (false)) as t(test)
+              cross join lateral (select * from {schema}.conversions l
+                                   where l.introduces and l.customer = k.customer and l.test = t.test
+                                   order by l.occurred_ticks, l.conversion_id limit {Journey.MostIntroductions}) c
+             """,
+            P(customersIds));
+        foreach (var lead in await ReadPeopleAsync(command, cancellationToken))
+        {
+            if (!introducing.TryGetValue(lead.Customer!.Value, out var leads))
+            {
+                introducing.Add(lead.Customer.Value, leads = []);
+            }
+
+            leads.Add(lead);
+        }
+
+        return introducing;
+    }
+
+    /// <summary>By stream what happened to each coupon.</summary>
+    private async Task<Dictionary<Guid, List<IEvent>>> ReadCouponsAsync(NpgsqlConnection connection, Guid[] streams, long position, CancellationToken cancellationToken)
+    {
+        var coupons = new Dictionary<Guid, List<IEvent>>();
+        if (streams.Length == 0)
+        {
+            return coupons;
+        }
+
+        await using var command = connection.Sql(
+            $"""
+             select stream_id, type, data from {schema}.mt_events
+              where stream_id = any($1) and seq_id <= $2
+                and type in ('{EventTypes.Of<CouponAssigned>().Name}', '{EventTypes.Of<CouponWithdrawn>().Name}')
+             """,
+            P(streams), P(position));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            // What cannot be read went aside when its page was read.
+            if (LogPage.Read(reader.GetString(1), reader.GetFieldValue<byte[]>(2), out _) is not { } fact)
+            {
+                continue;
+            }
+
+            if (!coupons.TryGetValue(reader.GetGuid(0), out var facts))
+            {
+                coupons.Add(reader.GetGuid(0), facts = []);
+            }
+
+            facts.Add(fact);
+        }
+
+        return coupons;
+    }
 
     private static Guid? StreamOf(Clicks clicks, Guid? clickId) =>
         clickId is { } id && clicks.ById(id) is { VisitorId: not null } click ? Ids.ClickStream(click) : null;
@@ -349,13 +557,28 @@ internal sealed class Journeys(string schema, ILogger logger)
             await writer.WriteAsync(journey.Conversion.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
             await writer.WriteAsync(position, NpgsqlDbType.Bigint, cancellationToken);
             await writer.WriteAsync(
-                journey.Touches.Select(t => t.Click.PartnerId).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
+                PartnersOf(journey).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
                 NpgsqlDbType.Array | NpgsqlDbType.Varchar,
                 cancellationToken);
             await writer.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(journey, JourneyJson.Default.Journey), NpgsqlDbType.Json, cancellationToken);
         }
 
         await writer.CompleteAsync(cancellationToken);
+    }
+
+    private static IEnumerable<string> PartnersOf(Journey journey) =>
+        journey.Touches.Select(t => t.Click.PartnerId)
+            .Concat(journey.CouponPartner is { } partner ? [partner] : [])
+            .Concat(journey.Introductions.SelectMany(PartnersOf));
+
+    /// <summary>What is tied to one customer: by name for the journeys, by key to look it up.</summary>
+    private sealed class Customer
+    {
+        public CustomerTies Ties { get; } = new();
+
+        public HashSet<Guid> Streams { get; } = [];
+
+        public HashSet<Guid> Clicks { get; } = [];
     }
 
     private sealed class Clicks

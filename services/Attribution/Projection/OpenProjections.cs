@@ -18,7 +18,7 @@ internal sealed class OpenProjections(
     TimeProvider time) : IHostedService
 {
     /// <summary>Raise it with every change of 001_projections.sql.</summary>
-    private const long Shape = 1;
+    private const long Shape = 2;
 
     private const string ShapeName = "projections-shape";
 
@@ -41,7 +41,7 @@ internal sealed class OpenProjections(
         if (shape != Shape)
         {
             await connection.Sql(
-                $"drop table if exists {s}.conversions, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
+                $"drop table if exists {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
                 .RunAsync(cancellationToken);
             await log.SaveCheckpointAsync(connection, ShapeName, Shape, cancellationToken);
             if (shape != 0)

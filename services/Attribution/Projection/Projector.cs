@@ -88,7 +88,7 @@ internal sealed class Projector : BackgroundService
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var s = _log.Schema;
         await connection.Sql(
-            $"truncate {s}.conversions, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
+            $"truncate {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
         await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
         var target = await LastPositionAsync(connection, cancellationToken);
@@ -98,6 +98,7 @@ internal sealed class Projector : BackgroundService
         {
             var page = await LogPage.ReadAsync(connection, s, position, target, PageSize, clicks: false, _logger, cancellationToken);
             await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
+            await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
             await AddStandingsAsync(connection, page, cancellationToken);
             promoted.AddRange(page.Facts.Where(IsRulesOrReplay));
             position = page.Count < PageSize ? target : page.To;
@@ -109,7 +110,7 @@ internal sealed class Projector : BackgroundService
         }
 
         // Freshly filled tables have no statistics, and a plan made for an empty table is a bad one.
-        await connection.Sql($"analyze {s}.conversions").RunAsync(cancellationToken);
+        await connection.Sql($"analyze {s}.conversions, {s}.ties").RunAsync(cancellationToken);
         var active = await _generations.ActiveAsync(connection, cancellationToken);
         var rules = active is null ? null : await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
@@ -192,8 +193,9 @@ internal sealed class Projector : BackgroundService
         using var activity = Diagnostics.Source.StartActivity("project", ActivityKind.Consumer);
         activity?.SetTag("pulse.events", page.Count);
         await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
+        var retied = await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
         await AddStandingsAsync(connection, page, cancellationToken);
-        var affected = await _journeys.AffectedAsync(connection, page, cancellationToken);
+        var affected = await _journeys.AffectedAsync(connection, page, retied, cancellationToken);
         var active = await _generations.ActiveAsync(connection, cancellationToken);
         var revisions = new List<CreditsRevised>();
         if (affected.Count == 0)

@@ -40,24 +40,41 @@ create table if not exists {schema}.untold_revisions (
     constraint pk_untold_revisions primary key (id)
 );
 
--- How to find the conversions that an event concerns.
+-- How to find the conversions that an event concerns. customer is derived from program and key (Ids.Customer); introduces says that
+-- it is a lead or a signup; occurred_ticks are .NET ticks, which are finer than a timestamptz, and order as events do.
 create table if not exists {schema}.conversions (
     conversion_id  uuid    not null,
-    customer_key   varchar null,
+    customer       uuid    null,
     click_id       uuid    null,
     visitor_stream uuid    null,
+    coupon_stream  uuid    null,
+    introduces     bool    not null,
+    test           bool    not null,
+    occurred_ticks bigint  not null,
     constraint pk_conversions primary key (conversion_id)
 );
-create index if not exists conversions_by_customer on {schema}.conversions (customer_key) where customer_key is not null;
+create index if not exists conversions_by_customer on {schema}.conversions (customer) where customer is not null;
+create index if not exists conversions_introducing on {schema}.conversions (customer, test, occurred_ticks, conversion_id)
+    where introduces and customer is not null;
 
--- A click concerns the conversions that wait for its id or for the stream it is in.
+-- What is tied to a customer, by its conversions and by identifications: visitors by their stream, clicks by their id.
+create table if not exists {schema}.ties (
+    customer   uuid    not null,
+    is_click   bool    not null,
+    key        uuid    not null,
+    visitor_id varchar null,
+    constraint pk_ties primary key (customer, is_click, key)
+);
+
+-- A click concerns the conversions that wait for its id or for the stream it is in; what happens to a coupon those that wait for its
+-- stream.
 create table if not exists {schema}.journey_keys (
     key           uuid not null,
     conversion_id uuid not null,
     constraint pk_journey_keys primary key (key, conversion_id)
 );
 
--- The facts of one conversion, independent of the rules. changed_at is the log position up to which they are known; every
+-- The facts of one conversion, independent of the rules. partners has everybody whose standing may matter to it. changed_at is the log position up to which they are known; every
 -- generation tails this table by (changed_at, conversion_id).
 create table if not exists {schema}.journeys (
     conversion_id uuid      not null,
@@ -121,7 +138,7 @@ create table if not exists {schema}.decisions (
     constraint pk_decisions primary key (generation, conversion_id)
 );
 
--- One row a credited touch. share has 18 decimals and adds up to exactly 1 a conversion; amounts are minor units.
+-- One row a credited touch, of the conversion or of the lead that it inherits from; click_id is zero where a coupon has it. share has 18 decimals and adds up to exactly 1 a conversion; amounts are minor units.
 create table if not exists {schema}.credits (
     generation       int             not null,
     conversion_id    uuid            not null,

@@ -51,7 +51,10 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         Assert.Equal(expected, await system.DescribeAsync(generation: 1));
 
         // A replay under the same rules differs in nothing; one under others is what a fold under them would be.
-        var others = given.Rules with { Name = "others", Model = new Linear(), WindowDays = 90, RepeatMinutes = 0, Bots = Bots.Exclude(TestBots.Small, Machine.Head) };
+        var others = given.Rules with
+        {
+            Name = "others", Model = new Linear(), WindowDays = 90, RepeatMinutes = 0, Bots = Bots.Exclude(TestBots.Small, Machine.Head), Coupon = CouponUse.Override, Inherit = new Inherit(null),
+        };
         await system.ReplayAsync(generation: 2, rulesVersion: 1, given.Rules);
         await system.ReplayAsync(generation: 3, rulesVersion: 2, others);
         Assert.Equal(expected, await system.DescribeAsync(generation: 2));
@@ -66,8 +69,8 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         {
             var decision = Crediting.Decide(journey, history.Standings, rules);
             lines.Add(string.Create(CultureInfo.InvariantCulture, $"{decision.ConversionId} net {decision.NetMinor} {decision.Currency} {decision.Credited} {decision.Reason}"));
-            lines.AddRange(decision.Touches.Where(t => t.Share > 0).Select(t => string.Create(
-                CultureInfo.InvariantCulture, $"{decision.ConversionId} {t.Touch.Click.EventId} {t.Touch.Click.PartnerId} {t.Share:F18} {t.AmountMinor} {t.CommissionMinor}")));
+            lines.AddRange(decision.Parts.Where(t => t.Share > 0).Select(t => string.Create(
+                CultureInfo.InvariantCulture, $"{decision.ConversionId} {t.Touch?.Click.EventId ?? Guid.Empty} {t.PartnerId} {t.Share:F18} {t.AmountMinor} {t.CommissionMinor}")));
         }
 
         return string.Join('\n', lines.Order(StringComparer.Ordinal));

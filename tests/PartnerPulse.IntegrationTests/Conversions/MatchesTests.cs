@@ -34,10 +34,10 @@ public sealed class MatchesTests
 
         Assert.Equal((true, null), await ReportAsync(service, $"\"clickId\":\"{click.EventId}\""));
         Assert.Equal((true, null), await ReportAsync(service, "\"visitorId\":\"known\""));
-        Assert.Equal((false, "it names no click, no visitor and no customer"), await ReportAsync(service, ""));
+        Assert.Equal((false, "it names no click, no visitor, no customer and no coupon"), await ReportAsync(service, ""));
         Assert.Equal(
-            (false, $"the click {stranger} is not known; the visitor has no click that is known; no click of the customer is known"),
-            await ReportAsync(service, $"\"clickId\":\"{stranger}\",\"visitorId\":\"stranger\",\"customer\":\"ann@example.org\""));
+            (false, $"the click {stranger} is not known; the visitor has no click that is known; no click of the customer is known; the coupon 'NONE' was never a partner's"),
+            await ReportAsync(service, $"\"clickId\":\"{stranger}\",\"visitorId\":\"stranger\",\"customer\":\"ann@example.org\",\"coupon\":\"NONE\""));
 
         var list = (await service.PostAsync("/v1/conversions", $"[{Order("\"visitorId\":\"known\"")},{Order("\"visitorId\":\"stranger\"")},{{}}]")).AssertStatus(HttpStatusCode.OK).Json;
         Assert.Equal(

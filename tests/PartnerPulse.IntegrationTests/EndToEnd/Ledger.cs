@@ -17,8 +17,8 @@ internal static class Ledger
         {
             var decision = Crediting.Decide(journey, history.Standings, rules);
             lines.Add(Line(decision.ConversionId, decision.NetMinor, decision.Currency, decision.Credited, decision.Reason));
-            lines.AddRange(decision.Touches.Where(t => t.Share > 0).Select(t =>
-                Line(decision.ConversionId, t.Touch.Click.EventId, t.Touch.Click.PartnerId, t.Share, t.AmountMinor, t.CommissionMinor)));
+            lines.AddRange(decision.Parts.Where(t => t.Share > 0).Select(t =>
+                Line(decision.ConversionId, t.Touch?.Click.EventId ?? Guid.Empty, t.PartnerId, t.Share, t.AmountMinor, t.CommissionMinor)));
         }
 
         lines.Sort(StringComparer.Ordinal);
@@ -57,8 +57,8 @@ internal static class Ledger
     public static IReadOnlyList<string> CreditsOf(History history, Rules rules)
     {
         var decisions = history.Journeys.Where(j => !j.Conversion.Test).Select(j => Crediting.Decide(j, history.Standings, rules)).ToArray();
-        var parts = decisions.SelectMany(d => d.Touches.Where(t => t.Share > 0).Select(t => (Decision: d, Touch: t))).ToArray();
-        var lines = parts.GroupBy(p => p.Touch.Touch.Click.PartnerId).Select(partner => PartnerLine(
+        var parts = decisions.SelectMany(d => d.Parts.Where(t => t.Share > 0).Select(t => (Decision: d, Touch: t))).ToArray();
+        var lines = parts.GroupBy(p => p.Touch.PartnerId).Select(partner => PartnerLine(
             partner.Key,
             partner.Select(p => p.Decision.ConversionId).Distinct().Count(),
             partner.Sum(p => p.Touch.Share),

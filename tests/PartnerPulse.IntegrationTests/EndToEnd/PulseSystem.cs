@@ -212,7 +212,7 @@ internal sealed class PulseSystem : IAsyncDisposable
         await using var reader = await command.ExecuteReaderAsync();
         Assert.True(await reader.ReadAsync());
         using var document = JsonDocument.Parse(reader.GetString(1));
-        return (reader.GetInt32(0), Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, TestBots.Lists)).Rules);
+        return (reader.GetInt32(0), Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules);
     }
 
     /// <summary>What the tables say, against one fold of the log in its order under the rules that count.</summary>

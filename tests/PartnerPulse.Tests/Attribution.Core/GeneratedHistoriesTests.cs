@@ -17,6 +17,21 @@ public sealed class GeneratedHistoriesTests
                 reached.Add(decision.Reason ?? "credited");
                 reached.UnionWith(decision.Touches.Select(t => t.StoppedBy ?? "counts"));
                 reached.UnionWith(journey.Touches.Select(t => t.Evidence.ToString()));
+                if (decision.Coupon is { } coupon)
+                {
+                    reached.Add($"coupon: {coupon.StoppedBy ?? "counts"}");
+                }
+
+                if (decision.InheritedFrom is not null)
+                {
+                    reached.Add(decision.Given is [{ Touch: null }] ? "inherited from a coupon" : $"inherited by {journey.Conversion.Kind}");
+                }
+
+                if (decision.Given.Any(g => g.Forfeited))
+                {
+                    reached.Add("given and forfeited");
+                }
+
                 if (decision.Touches.Any(t => t.Forfeited))
                 {
                     reached.Add("forfeited");
@@ -50,6 +65,8 @@ public sealed class GeneratedHistoriesTests
                 "credited", "counts", "no-touches", "ClickId", "VisitorCookie", "Customer", "forfeited",
                 "shared by linear", "shared by position-based", "shared by time-decay",
                 "partly refunded and shared", "wholly refunded", "paid for an order of nothing",
+                "coupon: counts", "coupon: kind-not-credited", "coupon: coupon-ignored", "coupon: suspended-partner", "coupon: inherited", "coupon: coupon-fallback",
+                "inherited by Sale", "inherited by Renewal", "inherited from a coupon", "given and forfeited",
             },
             reached);
     }

@@ -53,6 +53,9 @@ internal static class Histories
     private static readonly string[] s_visitors = ["v1", "v2", "v3"];
     private static readonly string[] s_customers = ["c1", "c2"];
 
+    /// <summary>As orders have them; the same code in two spellings among them.</summary>
+    private static readonly string[] s_coupons = ["SPRING", " spring ", "summer"];
+
     /// <summary>Beside those of a browser: of each kind that the small list knows, and next to it.</summary>
     private static readonly string?[] s_userAgents =
     [
@@ -126,6 +129,7 @@ internal static class Histories
         from test in Rarely(15)
         from snapshot in Gen.Elements(true, false)
         from asOf in Times()
+        from coupon in Maybe(s_coupons, 4)
         let id = Ids.Conversion(program, "shop", $"order-{number}")
         select new ConversionRecorded
         {
@@ -139,6 +143,7 @@ internal static class Histories
             CustomerKey = customer,
             VisitorId = visitor,
             ClickId = click > 0 ? ClickId(click) : null, // The last number was never clicked: a shop may name any id.
+            Coupon = coupon,
             AmountMinor = amount,
             Currency = currency,
             AmountAsOf = snapshot ? asOf : null,
@@ -202,6 +207,49 @@ internal static class Histories
             ? (IEvent)new PartnerSuspended { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner }
             : new PartnerReinstated { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner };
 
+    private static Gen<VisitorIdentified> Identified(int clicks) =>
+        from at in Times()
+        from program in Programs()
+        from customer in Gen.Elements(s_customers)
+        from visitor in Maybe(s_visitors, 2)
+        from click in Gen.Choose(-clicks, clicks)
+        let clickId = click > 0 || visitor is null ? ClickId(Math.Max(1, click)) : (Guid?)null
+        select new VisitorIdentified
+        {
+            EventId = Ids.Identity(program, customer, visitor, clickId), ProgramId = program, OccurredAt = at, CustomerKey = customer, VisitorId = visitor, ClickId = clickId,
+        };
+
+    private static Gen<CouponAssigned> Assigned(int number) =>
+        from at in Times()
+        from program in Programs()
+        from start in Times()
+        from days in Gen.Elements<int?>(null, null, 0, 1, 5, 200)
+        from partner in Gen.Elements(s_partners[..3])
+        from code in Gen.Elements("SPRING", "SUMMER")
+        select new CouponAssigned
+        {
+            EventId = Ids.Derive("coupon-assigned", number.ToString(CultureInfo.InvariantCulture)),
+            ProgramId = program,
+            OccurredAt = at,
+            PartnerId = partner,
+            Code = code,
+            From = start,
+            Until = days is { } length ? start.AddDays(length) : null,
+        };
+
+    private static Gen<CouponWithdrawn> Withdrawn(int number, CouponAssigned[] assigned) =>
+        from coupon in Gen.Elements(assigned)
+        from at in Times()
+        select new CouponWithdrawn
+        {
+            EventId = Ids.Derive("coupon-withdrawn", number.ToString(CultureInfo.InvariantCulture)),
+            ProgramId = coupon.ProgramId,
+            OccurredAt = at,
+            PartnerId = coupon.PartnerId,
+            Code = coupon.Code,
+            AssignmentId = coupon.EventId,
+        };
+
     public static Gen<Model> Models() => Gen.OneOf(
         Gen.Constant<Model>(new FirstTouch()),
         Gen.Constant<Model>(new LastTouch()),
@@ -235,6 +283,8 @@ internal static class Histories
         from kinds in Gen.Frequency((5, Gen.Constant(Rules.AllKinds)), (1, Gen.Constant<ImmutableArray<ConversionKind>>([ConversionKind.Lead, ConversionKind.Sale])))
         from evidence in Gen.Frequency((5, Gen.Constant(Rules.AllEvidence)), (1, Gen.Elements(Rules.AllEvidence.AsEnumerable()).Select(e => ImmutableArray.Create(e))))
         from bots in Gen.Elements(Bots.Include, Bots.Exclude(TestBots.Small), Bots.Exclude(TestBots.Small, Machine.Preview), Bots.Exclude(TestBots.Small, s_machines))
+        from coupon in Gen.Elements(Enum.GetValues<CouponUse>())
+        from inherit in Gen.Elements(null, null, new Inherit(null), new Inherit(1), new Inherit(30))
         from count in Gen.Choose(0, 4)
         from commission in Gen.ArrayOf(CommissionEntries(), count)
         select new Rules
@@ -247,13 +297,15 @@ internal static class Histories
             Suspended = suspended,
             Kinds = kinds,
             Evidence = evidence,
+            Coupon = coupon,
+            Inherit = inherit,
             Commission = [.. commission],
         };
 
     private static Gen<Case> Cases() =>
         from clickCount in Gen.Frequency((8, Gen.Choose(0, 14)), (1, Gen.Choose(15, 90)))
         from clicks in Gen.CollectToArray(Enumerable.Range(0, clickCount).Select(Click))
-        from conversionCount in Gen.Choose(1, 4)
+        from conversionCount in Gen.Choose(1, 6)
         from conversions in Gen.CollectToArray(Enumerable.Range(0, conversionCount).Select(i => Conversion(i, clickCount + 1)))
         from adjustmentCount in Gen.Choose(0, 4)
         from adjustments in Gen.CollectToArray(Enumerable.Range(0, adjustmentCount).Select(i => Adjustment(i, conversions)))
@@ -261,9 +313,15 @@ internal static class Histories
         from statements in Gen.CollectToArray(Enumerable.Range(0, statementCount).Select(_ => Statement(conversions)))
         from standingCount in Gen.Choose(0, 3)
         from standings in Gen.CollectToArray(Enumerable.Range(0, standingCount).Select(Standing))
+        from identifiedCount in Gen.Choose(0, 2)
+        from identified in Gen.CollectToArray(Enumerable.Range(0, identifiedCount).Select(_ => Identified(clickCount + 1)))
+        from assignedCount in Gen.Choose(0, 3)
+        from assigned in Gen.CollectToArray(Enumerable.Range(0, assignedCount).Select(Assigned))
+        from withdrawnCount in Gen.Choose(0, assignedCount == 0 ? 0 : 2)
+        from withdrawn in Gen.CollectToArray(Enumerable.Range(0, withdrawnCount).Select(i => Withdrawn(i, assigned)))
         from rules in RuleSets()
         from disorder in Gen.Choose(0, int.MaxValue)
-        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. standings], rules, disorder);
+        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. standings, .. identified, .. assigned, .. withdrawn], rules, disorder);
 
     private static IEnumerable<Case> Smaller(Case given)
     {
@@ -282,6 +340,11 @@ internal static class Histories
         for (var i = 0; i < given.Rules.Commission.Length; i++)
         {
             yield return given with { Rules = given.Rules with { Commission = given.Rules.Commission.RemoveAt(i) } };
+        }
+
+        if (given.Rules.Inherit is not null)
+        {
+            yield return given with { Rules = given.Rules with { Inherit = null } };
         }
 
         if (given.Rules.Model is not Linear)

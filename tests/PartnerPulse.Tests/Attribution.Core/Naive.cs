@@ -38,6 +38,22 @@ internal static class Naive
                     t.Touch.Click, t.Touch.Evidence, t.StoppedBy, (BigInteger)(t.Share * 1_000_000_000_000_000_000m), t.AmountMinor, t.CommissionMinor, t.Forfeited));
             }
 
+            foreach (var g in d.Given)
+            {
+                text.AppendLine(GivenLine(
+                    g.Touch?.Click, g.PartnerId, (BigInteger)(g.Share * 1_000_000_000_000_000_000m), g.AmountMinor, g.CommissionMinor, g.Forfeited));
+            }
+
+            if (d.InheritedFrom is { } lead)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture, $"  inherited from {Hex(lead.ConversionId)}");
+            }
+
+            if (d.Coupon is { } coupon)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture, $"  coupon of {coupon.PartnerId} {coupon.StoppedBy ?? "counts"}");
+            }
+
             foreach (var p in d.Partners)
             {
                 text.AppendLine(PartnerLine(p.PartnerId, (BigInteger)(p.Share * 1_000_000_000_000_000_000m), p.AmountMinor, p.CommissionMinor));
@@ -60,39 +76,34 @@ internal static class Naive
         var sum = c.AmountMinor + adjustments.Aggregate(BigInteger.Zero, (s, a) => s + a.AmountMinor);
         var net = BigInteger.Max(0, BigInteger.Min(c.AmountMinor, sum));
 
-        var touches = Touches(c, all);
-        var judged = new List<(ClickRecorded Click, Evidence Evidence, string? Stop)>();
-        foreach (var (click, evidence) in touches)
-        {
-            judged.Add((click, evidence, Stop(click, evidence, c, all, rules, [.. judged.Where(j => j.Stop is null).Select(j => j.Click)])));
-        }
-
-        var candidates = judged.Where(j => j.Stop is null).Select(j => j.Click).ToList();
+        var (judged, parts, lead) = Parts(c, all, rules);
+        var couponLine = CouponLine(c, all, rules, parts, lead);
         var text = new StringBuilder();
-        if (candidates.Count == 0)
+        if (parts.Count == 0)
         {
             string[] order =
             [
                 "evidence-not-counted", "test", "wrong-program", "after-conversion", "outside-window", "prefetch", "preview", "bot", "head",
                 "suspended-partner", "repeat-click",
             ];
+            var reasons = judged.Select(j => j.Stop!).Concat(couponLine.EndsWith("suspended-partner", StringComparison.Ordinal) ? ["suspended-partner"] : []).ToList();
             var reason = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
-                : judged.Count == 0 ? "no-touches"
-                : judged.Select(j => j.Stop!).MaxBy(stop => Array.IndexOf(order, stop))!;
+                : reasons.Count == 0 ? "no-touches"
+                : reasons.MaxBy(stop => Array.IndexOf(order, stop))!;
             text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} {reason}");
             foreach (var (click, evidence, stop) in judged)
             {
                 text.AppendLine(TouchLine(click, evidence, stop, 0, 0, 0, forfeited: false));
             }
 
-            return text.ToString();
+            return text.Append(couponLine.Length > 0 ? couponLine + Environment.NewLine : "").ToString();
         }
 
-        var weights = Weights(rules.Model, candidates);
+        var weights = parts.Select(p => p.Weight).ToList();
         var shares = Split(BigInteger.Pow(10, 18), weights);
         var amounts = Split(net, weights);
 
-        var partners = candidates.Select(t => t.PartnerId).Distinct().ToList();
+        var partners = parts.Select(p => p.Partner).Distinct().ToList();
         var commissions = partners.ToDictionary(p => p, p => BigInteger.Zero);
         var forfeited = partners.Where(p => rules.Suspended == SuspendedPartners.Forfeit && Suspended(c.ProgramId, p, c.OccurredAt, all)).ToHashSet();
         foreach (var partner in partners.Where(p => !forfeited.Contains(p)))
@@ -111,27 +122,39 @@ internal static class Naive
             }
         }
 
-        var perTouch = new BigInteger[candidates.Count];
+        var perPart = new BigInteger[parts.Count];
         foreach (var partner in partners)
         {
-            var mine = Enumerable.Range(0, candidates.Count).Where(i => candidates[i].PartnerId == partner).ToList();
+            var mine = Enumerable.Range(0, parts.Count).Where(i => parts[i].Partner == partner).ToList();
             var by = mine.Select(i => amounts[i]).ToList();
-            var parts = Split(commissions[partner], by.Exists(a => a > 0) ? by : [.. mine.Select(i => weights[i])]);
+            var split = Split(commissions[partner], by.Exists(a => a > 0) ? by : [.. mine.Select(i => weights[i])]);
             for (var i = 0; i < mine.Count; i++)
             {
-                perTouch[mine[i]] = parts[i];
+                perPart[mine[i]] = split[i];
             }
         }
 
         text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} credited");
+        var ownTouches = judged.Exists(j => j.Stop is null);
         foreach (var (click, evidence, stop) in judged)
         {
-            var i = candidates.IndexOf(click);
+            var i = ownTouches ? parts.FindIndex(p => p.Click == click) : -1;
             text.AppendLine(i < 0
                 ? TouchLine(click, evidence, stop, 0, 0, 0, forfeited: false)
-                : TouchLine(click, evidence, stop, shares[i], amounts[i], perTouch[i], forfeited.Contains(click.PartnerId)));
+                : TouchLine(click, evidence, stop, shares[i], amounts[i], perPart[i], forfeited.Contains(click.PartnerId)));
         }
 
+        for (var i = 0; i < parts.Count && !ownTouches; i++)
+        {
+            text.AppendLine(GivenLine(parts[i].Click, parts[i].Partner, shares[i], amounts[i], perPart[i], forfeited.Contains(parts[i].Partner)));
+        }
+
+        if (lead is not null)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"  inherited from {Hex(lead.ConversionId)}");
+        }
+
+        text.Append(couponLine.Length > 0 ? couponLine + Environment.NewLine : "");
         foreach (var partner in partners.Order(StringComparer.Ordinal))
         {
             if (Of(partner, shares) != 0 || Of(partner, amounts) != 0 || commissions[partner] != 0)
@@ -142,8 +165,77 @@ internal static class Naive
 
         return text.ToString();
 
-        BigInteger Of(string partner, List<BigInteger> parts) =>
-            candidates.Zip(parts).Where(x => x.First.PartnerId == partner).Aggregate(BigInteger.Zero, (s, x) => s + x.Second);
+        BigInteger Of(string partner, List<BigInteger> of) =>
+            parts.Zip(of).Where(x => x.First.Partner == partner).Aggregate(BigInteger.Zero, (s, x) => s + x.Second);
+    }
+
+    /// <summary>Who has it: the coupon where it overrides, else the first lead that left something, else the touches, else the coupon.</summary>
+    private static (List<(ClickRecorded Click, Evidence Evidence, string? Stop)> Judged, List<(ClickRecorded? Click, string Partner, BigInteger Weight)> Parts, ConversionRecorded? Lead) Parts(
+        ConversionRecorded c, List<IEvent> all, Rules rules)
+    {
+        var touches = Touches(c, all);
+        var kind = rules.Kinds.Contains(c.Kind);
+        var holder = Holder(c, all);
+        var coupon = kind && holder is not null && rules.Coupon is (CouponUse.Fallback or CouponUse.Override) && !Out(holder);
+        if (coupon && rules.Coupon == CouponUse.Override)
+        {
+            return ([.. touches.Select(t => (t.Click, t.Evidence, (string?)"coupon-override"))], [(null, holder!, 1)], null);
+        }
+
+        if (kind && rules.Inherit is not null && c.Kind is (ConversionKind.Sale or ConversionKind.Renewal))
+        {
+            var leads = all.OfType<ConversionRecorded>()
+                .Where(l => l.Kind is (ConversionKind.Lead or ConversionKind.Signup) && c.CustomerKey is not null && l.CustomerKey == c.CustomerKey)
+                .Where(l => l.ProgramId == c.ProgramId && l.Test == c.Test)
+                .OrderBy(l => l.OccurredAt).ThenBy(l => Hex(l.EventId), StringComparer.Ordinal)
+                .TakeWhile(l => l.OccurredAt < c.OccurredAt || (l.OccurredAt == c.OccurredAt && string.CompareOrdinal(Hex(l.EventId), Hex(c.EventId)) < 0))
+                .Take(16);
+            foreach (var lead in leads.Where(l => rules.Inherit.Days is not { } days || c.OccurredAt - l.OccurredAt <= TimeSpan.FromDays(days)))
+            {
+                var left = Parts(lead, all, rules).Parts.Where(p => p.Weight > 0 && !Out(p.Partner)).ToList();
+                if (left.Count > 0)
+                {
+                    return ([.. touches.Select(t => (t.Click, t.Evidence, (string?)"inherited"))], left, lead);
+                }
+            }
+        }
+
+        var judged = new List<(ClickRecorded Click, Evidence Evidence, string? Stop)>();
+        foreach (var (click, evidence) in touches)
+        {
+            judged.Add((click, evidence, Stop(click, evidence, c, all, rules, [.. judged.Where(j => j.Stop is null).Select(j => j.Click)])));
+        }
+
+        var candidates = judged.Where(j => j.Stop is null).Select(j => j.Click).ToList();
+        return candidates.Count > 0 ? (judged, [.. candidates.Zip(Weights(rules.Model, candidates), (k, w) => ((ClickRecorded?)k, k.PartnerId, w))], null)
+            : coupon ? (judged, [(null, holder!, 1)], null)
+            : (judged, [], null);
+
+        bool Out(string partner) => rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, partner, c.OccurredAt, all);
+    }
+
+    /// <summary>Who held the coupon at the time of the conversion.</summary>
+    private static string? Holder(ConversionRecorded c, List<IEvent> all) => c.Coupon is null ? null : all.OfType<CouponAssigned>()
+        .Where(a => a.ProgramId == c.ProgramId && string.Equals(a.Code, c.Coupon.Trim(), StringComparison.OrdinalIgnoreCase))
+        .Where(a => a.From <= c.OccurredAt && (a.Until is null || c.OccurredAt < a.Until))
+        .Where(a => !all.OfType<CouponWithdrawn>().Any(w => w.AssignmentId == a.EventId && w.OccurredAt <= c.OccurredAt))
+        .OrderBy(a => a.From).ThenBy(a => Hex(a.EventId), StringComparer.Ordinal).LastOrDefault()?.PartnerId;
+
+    private static string CouponLine(
+        ConversionRecorded c, List<IEvent> all, Rules rules, List<(ClickRecorded? Click, string Partner, BigInteger Weight)> parts, ConversionRecorded? lead)
+    {
+        if (Holder(c, all) is not { } holder)
+        {
+            return "";
+        }
+
+        var stop = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
+            : rules.Coupon is not (CouponUse.Fallback or CouponUse.Override) ? "coupon-ignored"
+            : rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, holder, c.OccurredAt, all) ? "suspended-partner"
+            : lead is not null ? "inherited"
+            : parts[0].Click is not null ? "coupon-fallback"
+            : "counts";
+        return $"  coupon of {holder} {stop}";
     }
 
     /// <summary>Whose touches: every way is tried, the strongest kept.</summary>
@@ -154,8 +246,15 @@ internal static class Naive
         (string, string?)? Visitor(IEvent e, string? id) => id is null ? null : (e.ProgramId, id);
         (string, string?)? VisitorOfClick(Guid? id) => clicks.Find(k => k.EventId == id) is { } k ? Visitor(k, k.VisitorId) : null;
 
-        var others = all.OfType<ConversionRecorded>()
-            .Where(o => c.CustomerKey is not null && o.CustomerKey == c.CustomerKey && o.ProgramId == c.ProgramId).ToList();
+        var ties = all.Select(e => e switch
+        {
+            ConversionRecorded o => new { Key = o.CustomerKey, o.ProgramId, o.VisitorId, o.ClickId },
+            VisitorIdentified i => new { Key = (string?)i.CustomerKey, i.ProgramId, i.VisitorId, i.ClickId },
+            _ => new { Key = (string?)null, e.ProgramId, VisitorId = (string?)null, ClickId = (Guid?)null },
+        }).Where(t => c.CustomerKey is not null && t.Key == c.CustomerKey && t.ProgramId == c.ProgramId).ToList();
+        var tied = ties.Where(t => t.VisitorId is not null).Select(t => t.VisitorId!).Distinct().Count()
+            + ties.Where(t => t.ClickId is not null).Select(t => t.ClickId!).Distinct().Count();
+        ties = tied > 256 ? [] : ties;
         var found = new List<(ClickRecorded, Evidence)>();
         foreach (var click in clicks.OrderBy(k => k.OccurredAt).ThenBy(k => Hex(k.EventId), StringComparer.Ordinal))
         {
@@ -168,7 +267,7 @@ internal static class Naive
             {
                 found.Add((click, Evidence.VisitorCookie));
             }
-            else if (visitor is not null && others.Exists(o => visitor == Visitor(o, o.VisitorId) || visitor == VisitorOfClick(o.ClickId)))
+            else if (visitor is not null && ties.Exists(t => visitor == Visitor(c, t.VisitorId) || visitor == VisitorOfClick(t.ClickId)))
             {
                 found.Add((click, Evidence.Customer));
             }
@@ -313,6 +412,9 @@ internal static class Naive
 
     private static string TouchLine(ClickRecorded click, Evidence evidence, string? stop, BigInteger share, BigInteger amount, BigInteger commission, bool forfeited) =>
         $"  touch {Hex(click.EventId)} {click.PartnerId} {evidence} {stop ?? "counts"} share {share} amount {amount} commission {commission}{(forfeited ? " forfeited" : "")}";
+
+    private static string GivenLine(ClickRecorded? click, string partner, BigInteger share, BigInteger amount, BigInteger commission, bool forfeited) =>
+        $"  given by {(click is null ? "coupon" : Hex(click.EventId))} to {partner} share {share} amount {amount} commission {commission}{(forfeited ? " forfeited" : "")}";
 
     private static string PartnerLine(string partner, BigInteger share, BigInteger amount, BigInteger commission) =>
         $"  partner {partner} share {share} amount {amount} commission {commission}";

@@ -29,7 +29,7 @@ public sealed class RulesTests
         var rules = Accepted("""{"name":"default"}""");
         Assert.Equal(Encoding.UTF8.GetString(TestBots.Default.ToCanonicalJson()), Encoding.UTF8.GetString(rules.ToCanonicalJson()));
         Assert.Equal(
-            $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"commission":[]}""",
+            $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"coupon":"fallback","commission":[]}""",
             Encoding.UTF8.GetString(rules.ToCanonicalJson()));
     }
 
@@ -93,6 +93,35 @@ public sealed class RulesTests
         Assert.Null(Accepted("""{"name":"x","bots":"include"}""").Bots.List);
     }
 
+    [Fact]
+    public void A_document_of_before_coupons_ignores_them_and_keeps_its_text_and_hash()
+    {
+        var before = $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"commission":[]}""";
+        using var document = JsonDocument.Parse(before);
+        var published = Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules;
+        Assert.Null(published.Coupon);
+        Assert.Equal(before, Encoding.UTF8.GetString(published.ToCanonicalJson()));
+        Assert.Equal("214d7faebd69c74ca83658100a111e739458ae9bcdd342ef86dcd83d4af448b5", published.Hash);
+
+        // Sent now, the same text asks for what is the default now.
+        Assert.Equal(CouponUse.Fallback, Accepted(before).Coupon);
+    }
+
+    [Fact]
+    public void Coupons_and_inheritance_are_read_and_written()
+    {
+        var rules = Accepted("""{"name":"x","coupon":"override","inherit":{"days":365,"from":"lead"}}""");
+        Assert.Equal((CouponUse.Override, new Inherit(365)), (rules.Coupon, rules.Inherit));
+        Assert.Contains("""
+            "coupon":"override","inherit":{"from":"lead","days":365},
+            """, Encoding.UTF8.GetString(rules.ToCanonicalJson()), StringComparison.Ordinal);
+        Assert.Equal(new Inherit(null), Accepted("""{"name":"x","inherit":{"from":"lead"}}""").Inherit);
+        Assert.Null(Accepted("""{"name":"x"}""").Inherit);
+        Assert.Equal(CouponUse.Ignore, Accepted("""{"name":"x","coupon":"ignore"}""").Coupon);
+        Refused("""{"name":"x","inherit":{"days":5}}""", "inherit.from: is missing; it is 'lead'");
+        Refused("""{"name":"x","inherit":"lead"}""", """inherit: must be an object such as {"from":"lead","days":365}; leave it out to inherit nothing""");
+    }
+
     [Theory]
     [InlineData("""{"kind":"first-touch"}""", typeof(FirstTouch))]
     [InlineData("""{"kind":"last-touch"}""", typeof(LastTouch))]
@@ -115,7 +144,7 @@ public sealed class RulesTests
     public void All_faults_are_named_at_once() => Refused(
         """
         {"model":{"kind":"time-decay","halfLifeDays":-1,"first":40},"windowDays":0,"windowDays":5,"repeatMinutes":1.5,"bots":{"exclude":"1999-12","count":["head","tail"],"sha":1},
-         "suspended":"maybe","kinds":["sale","sale","gift"],"evidence":[],"colour":"blue","coupon":"fallback",
+         "suspended":"maybe","kinds":["sale","sale","gift"],"evidence":[],"colour":"blue","coupon":"maybe","inherit":{"from":"sale","days":0,"to":"me"},
          "commission":[{"percent":101},{"percent":5.125,"flat":"1.00"},{"flat":"1.005","currency":"EUR"},{"flat":5,"currency":"eur"},{"cap":"1"},7]}
         """,
         "windowDays: is given twice",
@@ -131,7 +160,10 @@ public sealed class RulesTests
         "kinds[2]: must be one of 'lead', 'signup', 'sale', 'renewal'",
         "evidence: must be a list of at least one; leave it out to count all",
         "colour: is not a known field",
-        "coupon: is not supported by engine version 2 yet",
+        "coupon: must be one of 'fallback', 'override', 'ignore'",
+        "inherit.from: must be 'lead'",
+        "inherit.days: is 0; must be 1 to 36500",
+        "inherit.to: is not a known field",
         "commission[0].percent: is 101; must be 0 to 100",
         "commission[1]: gives percent and flat; only one of them can be meant",
         "commission[1].percent: is 5.125; at most 2 decimals",
@@ -139,7 +171,7 @@ public sealed class RulesTests
         "commission[2].flat: '1.005' has more decimals than the 2 of EUR",
         "commission[3].currency: 'eur' is not a currency of ISO 4217",
         "commission[3].flat: must be a decimal string such as \"5.00\"",
-        "commission[4].cap: is not supported by engine version 2 yet",
+        "commission[4].cap: is not supported by engine version 3 yet",
         "commission[4]: must give percent or flat",
         "commission[5]: must be an object such as {\"percent\":20}",
         "name: is missing");
@@ -152,7 +184,7 @@ public sealed class RulesTests
     [InlineData("""{"name":"x","model":"linear"}""", """model: must be an object such as {"kind":"linear"}""")]
     [InlineData("""{"name":"x","model":{}}""", "model.kind: is missing")]
     [InlineData("""{"name":"x","model":{"kind":"best"}}""", "model.kind: 'best' is none of first-touch, last-touch, linear, position-based, time-decay")]
-    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 2 yet")]
+    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 3 yet")]
     [InlineData("""{"name":"x","model":{"kind":"linear","first":40}}""", "model.first: is no field of the model linear, which has none")]
     [InlineData("""{"name":"x","model":{"kind":"linear","kind":"linear"}}""", "model.kind: is given twice")]
     [InlineData("""{"name":"x","model":{"kind":"position-based","first":60.5,"last":40}}""", "model: first 60.5 and last 40 together are more than 100")]
@@ -168,7 +200,7 @@ public sealed class RulesTests
     [InlineData("""{"name":"x","bots":{"exclude":7}}""", "bots.exclude: must be the version of a bot list; there are '2020-01-small', '2026-11'")]
     [InlineData("""{"name":"x","bots":{"count":["head"]}}""", "bots.exclude: is missing; it names the bot list, such as '2026-11'")]
     [InlineData("""{"name":"x","bots":{"exclude":"2026-11","count":"head"}}""", "bots.count: must be a list of at least one; an empty one counts none of them")]
-    [InlineData("""{"name":"x","scope":"all-history"}""", "scope: is not supported by engine version 2 yet")]
-    [InlineData("""{"name":"x","selfReferral":"exclude"}""", "selfReferral: is not supported by engine version 2 yet")]
+    [InlineData("""{"name":"x","scope":"all-history"}""", "scope: is not supported by engine version 3 yet")]
+    [InlineData("""{"name":"x","selfReferral":"exclude"}""", "selfReferral: is not supported by engine version 3 yet")]
     public void One_fault_is_named_with_its_field_and_reason(string json, string fault) => Refused(json, fault);
 }

@@ -78,6 +78,37 @@ internal static class An
         PartnerId = partner,
     };
 
+    public static CouponAssigned Coupon(string partner, double fromDaysBefore = 30, double? untilDaysBefore = null) => new()
+    {
+        EventId = NextId(),
+        ProgramId = "default",
+        OccurredAt = Now.AddDays(-40),
+        PartnerId = partner,
+        Code = "SPRING10",
+        From = Now.AddDays(-fromDaysBefore),
+        Until = untilDaysBefore is { } days ? Now.AddDays(-days) : null,
+    };
+
+    public static CouponWithdrawn Withdrawal(CouponAssigned coupon, double daysBefore) => new()
+    {
+        EventId = NextId(),
+        ProgramId = coupon.ProgramId,
+        OccurredAt = Now.AddDays(-daysBefore),
+        PartnerId = coupon.PartnerId,
+        Code = coupon.Code,
+        AssignmentId = coupon.EventId,
+    };
+
+    public static VisitorIdentified Identity(string customer, string? visitor, Guid? clickId = null) => new()
+    {
+        EventId = Ids.Identity("default", customer, visitor, clickId),
+        ProgramId = "default",
+        OccurredAt = Now.AddDays(100),
+        CustomerKey = customer,
+        VisitorId = visitor,
+        ClickId = clickId,
+    };
+
     public static Expected Credit(string partner, long amountMinor, long? commissionMinor = null) => new(partner, amountMinor, commissionMinor);
 
     public static Guid NextId() =>

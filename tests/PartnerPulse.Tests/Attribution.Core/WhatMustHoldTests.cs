@@ -34,14 +34,14 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
         foreach (var (_, decision) in given.Decided())
         {
             Assert.InRange(decision.NetMinor, 0, decision.OriginalMinor);
-            Assert.Equal(decision.Credited ? 1m : 0m, decision.Touches.Sum(t => t.Share));
+            Assert.Equal(decision.Credited ? 1m : 0m, decision.Parts.Sum(t => t.Share));
             Assert.Equal(decision.Credited ? 1m : 0m, decision.Partners.Sum(p => p.Share));
-            Assert.Equal(decision.Credited ? decision.NetMinor : 0, decision.Touches.Sum(t => t.AmountMinor));
+            Assert.Equal(decision.Credited ? decision.NetMinor : 0, decision.Parts.Sum(t => t.AmountMinor));
             Assert.Equal(decision.Credited ? decision.NetMinor : 0, decision.Partners.Sum(p => p.AmountMinor));
-            Assert.All(decision.Touches, t => Assert.True(t is { Share: >= 0, AmountMinor: >= 0, CommissionMinor: >= 0 }));
+            Assert.All(decision.Parts, t => Assert.True(t is { Share: >= 0, AmountMinor: >= 0, CommissionMinor: >= 0 }));
             foreach (var partner in decision.Partners)
             {
-                var touches = decision.Touches.Where(t => t.Touch.Click.PartnerId == partner.PartnerId).ToList();
+                var touches = decision.Parts.Where(t => t.PartnerId == partner.PartnerId).ToList();
                 Assert.Equal(partner.Share, touches.Sum(t => t.Share));
                 Assert.Equal(partner.AmountMinor, touches.Sum(t => t.AmountMinor));
                 Assert.Equal(partner.CommissionMinor, touches.Sum(t => t.CommissionMinor));
@@ -110,8 +110,19 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
                     Assert.DoesNotContain(rival.Touch.Click.EventId.ToString(), text, StringComparison.Ordinal);
                 }
 
+                foreach (var rival in decided.Decision.Parts.Where(p => p.PartnerId != partner))
+                {
+                    Assert.DoesNotContain(rival.PartnerId, text, StringComparison.Ordinal);
+                }
+
+                if (decided.Decision.Coupon is { } coupon && coupon.PartnerId != partner)
+                {
+                    Assert.DoesNotContain(CouponCode.Of(decided.Journey.Conversion.Coupon!), text, StringComparison.Ordinal);
+                }
+
                 using var json = JsonDocument.Parse(text);
-                foreach (var touch in json.RootElement.GetProperty("touches").EnumerateArray().Where(t => t.GetProperty("partner").GetString() != partner))
+                var inherited = json.RootElement.TryGetProperty("inheritedFrom", out var from) ? from.GetProperty("touches").EnumerateArray() : default;
+                foreach (var touch in json.RootElement.GetProperty("touches").EnumerateArray().Concat(inherited).Where(t => t.GetProperty("partner").GetString() != partner))
                 {
                     Assert.Equal("another partner", touch.GetProperty("partner").GetString());
                     Assert.False(touch.TryGetProperty("amount", out _) || touch.TryGetProperty("share", out _) || touch.TryGetProperty("commission", out _)

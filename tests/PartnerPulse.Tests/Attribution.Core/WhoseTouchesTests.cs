@@ -62,6 +62,33 @@ public sealed class WhoseTouchesTests
     }
 
     [Fact]
+    public void Who_logs_in_is_the_customer_whenever_the_shop_says_so()
+    {
+        var outcome = Given.Events(An.Click("acme", daysBefore: 5, visitor: "phone"), An.Identity("customer", "phone"))
+            .When(An.Conversion(100, visitor: null) with { CustomerKey = "customer" });
+        outcome.Then(An.Credit("acme", 100));
+        Assert.Equal([Evidence.Customer], outcome.Journey.Touches.Select(t => t.Evidence));
+    }
+
+    [Fact]
+    public void An_identified_click_ties_its_visitor_and_one_without_a_visitor_ties_nobody()
+    {
+        var (seen, unseen) = (An.Click("acme", visitor: "phone"), An.Click("bravo", visitor: null));
+        Given.Events(An.Click("coral", daysBefore: 3, visitor: "phone"), seen, unseen, An.Identity("customer", null, seen.EventId), An.Identity("customer", null, unseen.EventId))
+            .When(An.Conversion(100, visitor: null) with { CustomerKey = "customer" }).Under(new Linear()).Then(An.Credit("acme", 50), An.Credit("coral", 50));
+    }
+
+    [Fact]
+    public void A_key_that_is_tied_to_more_than_one_person_can_have_ties_nobody()
+    {
+        var order = An.Conversion(100, visitor: "own") with { CustomerKey = "guest" };
+        IEvent[] most = [.. Enumerable.Range(1, CustomerTies.Most - 1).Select(i => An.Identity("guest", $"visitor-{i}")), An.Click("acme", visitor: "visitor-7")];
+        Given.Events([.. most]).When(order).Then(An.Credit("acme", 100));
+        Given.Events([.. most, An.Identity("guest", "one-more")]).When(order).ThenNobody("no-touches");
+        Given.Events([.. most, An.Identity("guest", "one-more"), An.Click("bravo", visitor: "own")]).When(order).Then(An.Credit("bravo", 100));
+    }
+
+    [Fact]
     public void The_same_customer_number_in_another_program_is_somebody_else()
     {
         var elsewhere = An.Conversion(1, visitor: "phone") with { CustomerKey = "42", ProgramId = "other" };
@@ -96,11 +123,16 @@ public sealed class WhoseTouchesTests
     {
         var conversion = An.Conversion(100) with { CustomerKey = "customer" };
         var mine = An.Click("acme");
+        var ties = new CustomerTies();
+        ties.Add("visitor-1", clickId: null);
         var journey = Journey.Assemble(
             conversion,
-            [conversion, An.Conversion(5, visitor: "stranger") with { CustomerKey = "someone" }],
+            ties,
             [An.Click("bravo", visitor: "stranger"), mine, mine, An.Click("coral", visitor: null)],
-            [An.Adjustment(An.Conversion(7), -1)]);
+            [An.Adjustment(An.Conversion(7), -1)],
+            coupons: [],
+            [conversion, An.Conversion(5, visitor: "stranger") with { CustomerKey = "someone", Kind = ConversionKind.Lead, OccurredAt = An.Now.AddDays(-1) }]);
+        Assert.Empty(journey.Introductions);
         Assert.Equal([mine], journey.Touches.Select(t => t.Click));
         Assert.Empty(journey.Adjustments);
     }

@@ -157,6 +157,27 @@ public sealed class GoldenTests
             PartnerParameters = ["ref", "aff"],
             Fallback = "https://shop.example/",
         },
+        ["coupon_assigned"] = new CouponAssigned
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Code = "SPRING10", From = s_at.AddDays(1), Until = s_at.AddDays(31),
+        },
+        ["coupon_assigned.least"] = new CouponAssigned
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Code = "SPRING10", From = s_at,
+        },
+        ["coupon_withdrawn"] = new CouponWithdrawn
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Code = "SPRING10", AssignmentId = s_replay,
+        },
+        ["visitor_identified"] = new VisitorIdentified
+        {
+            EventId = Ids.Identity("default", "c8a1f0", "4f0c2d6a8b1e4c3f9a7d5e2b1c0f8a6d", s_event),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            CustomerKey = "c8a1f0",
+            VisitorId = "4f0c2d6a8b1e4c3f9a7d5e2b1c0f8a6d",
+            ClickId = s_event,
+        },
         ["link_retired"] = new LinkRetired { EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Slug = "acme-spring" },
         ["rules_published"] = new RulesPublished
         {
