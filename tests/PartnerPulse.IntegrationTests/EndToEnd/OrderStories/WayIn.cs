@@ -10,6 +10,15 @@ internal delegate Task Delivery(PulseSystem system);
 /// <summary>One way in which a shop tells what happened. Clicks and logins come by the ways of their own.</summary>
 internal abstract class WayIn(string name)
 {
+    /// <summary>Every way in.</summary>
+    public static IReadOnlyList<WayIn> All { get; } =
+    [
+        new ApiWay("api"), new BusWay(), new PostbackWay(), new CsvWay(), new NdjsonWay(), new StandardWay(), new StripeWay(), new ShopifyWay(), new WooCommerceWay(),
+    ];
+
+    /// <summary>Sets up what the way needs, once.</summary>
+    public virtual Task SetUpAsync(PulseSystem system) => Task.CompletedTask;
+
     /// <summary>The source under which its orders are recorded.</summary>
     public virtual string Source => name;
 
@@ -19,7 +28,7 @@ internal abstract class WayIn(string name)
         Clicked click => system => ImportAsync(system, click),
         LoggedIn login => system => IdentifyAsync(system, login),
         // Shops report no leads: the site does, where the visitor leaves an address.
-        Ordered { Kind: "lead" } lead => system => new Api(Source).OrderAsync(system, lead),
+        Ordered { Kind: "lead" } lead => system => new ApiWay(Source).OrderAsync(system, lead),
         Ordered order => system => OrderAsync(system, order),
         Moved moved => system => MoveAsync(system, moved, [.. facts.OfType<Moved>().Distinct().Where(other => other.Order == moved.Order && other.At <= moved.At).OrderBy(other => other.At)]),
         Repriced repriced => (Delivery)(system => RepriceAsync(system, repriced)),
@@ -36,6 +45,9 @@ internal abstract class WayIn(string name)
     protected internal abstract Task MoveAsync(PulseSystem system, Moved moved, IReadOnlyList<Moved> soFar);
 
     protected internal abstract Task RepriceAsync(PulseSystem system, Repriced repriced);
+
+    /// <summary>What a way cannot say is said by the API, of the same order: a shop has no other way either.</summary>
+    protected Task ByApiAsync(PulseSystem system, Moved moved) => new ApiWay(Source).MoveAsync(system, moved, []);
 
     protected static object OrderBody(Ordered order, string? source) => new
     {
@@ -82,24 +94,4 @@ internal abstract class WayIn(string name)
 
     private static async Task IdentifyAsync(PulseSystem system, LoggedIn login) =>
         AssertTaken(await system.PostAsync("/v1/identities", new { customer = login.Customer, visitorId = login.Visitor, occurredAt = login.At }));
-
-    /// <summary><c>POST /v1/conversions</c> and its adjustments.</summary>
-    internal sealed class Api(string source = "shop") : WayIn("API")
-    {
-        public override string Source => source;
-
-        protected internal override async Task OrderAsync(PulseSystem system, Ordered order) =>
-            AssertTaken(await system.PostAsync("/v1/conversions", OrderBody(order, source)));
-
-        protected internal override Task MoveAsync(PulseSystem system, Moved moved, IReadOnlyList<Moved> soFar) =>
-            AdjustAsync(system, moved.Order, Adjustment(moved), moved.At);
-
-        protected internal override Task RepriceAsync(PulseSystem system, Repriced repriced) =>
-            AdjustAsync(system, repriced.Order, Adjustment(repriced), repriced.At);
-
-        private async Task AdjustAsync(PulseSystem system, Ordered order, (string Id, string Amount, string Reason) adjustment, DateTimeOffset at) =>
-            AssertTaken(await system.PostAsync(
-                $"/v1/conversions/{source}/{order.OrderId}/adjustments",
-                new { id = adjustment.Id, amount = adjustment.Amount, currency = OrderStory.Currency, reason = adjustment.Reason, occurredAt = at }));
-    }
 }
