@@ -114,7 +114,7 @@ internal readonly record struct Node(JsonElement Json, string Path, List<FieldFa
         var word = Word(name);
         if (word is null)
         {
-            Fault(name, Member(name) is null ? "is required" : "is neither a text nor a number");
+            Fault(name, Member(name) is null or { Json.ValueKind: JsonValueKind.String } ? "is required" : "is neither a text nor a number");
         }
 
         return word;

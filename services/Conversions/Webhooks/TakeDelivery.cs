@@ -43,6 +43,9 @@ internal static class TakeDelivery
 {
     public const int MaxBodyBytes = 1024 * 1024;
 
+    /// <summary>Characters of a payment's or a charge's id; what is derived from it stays within an adjustment's id.</summary>
+    private const int MaxPayment = 64;
+
     private static readonly Counter<long> s_deliveries =
         Diagnostics.Meter.CreateCounter<long>("pulse.hooks.deliveries", "{delivery}", "Webhooks by scheme and by what they did");
 
@@ -123,10 +126,12 @@ internal static class TakeDelivery
 
         if (news.Refunded is { } refunded)
         {
+            checks.Required("charge", refunded.ChargeId, MaxPayment);
             checks.Time("occurredAt", refunded.OccurredAt);
             checks.Amount("amount", refunded.Total, refunded.Currency, "currency");
         }
 
+        checks.Optional("payment", news.Payment, MaxPayment);
         return checks.Passed ? new Asked(source, orderId, order, statement, adjustments, news.Refunded, news.Compare) : null;
     }
 
