@@ -79,7 +79,7 @@ public sealed class PromotionRevisionsTests
     private static async Task<Guid> ReplayAsync(TestService service, string model)
     {
         var replay = (await service.PostAsync(
-            "/v1/replays", $$"""{"rules":{"name":"{{model}}","model":{"kind":"{{model}}"},"windowDays":60,"commission":[{"percent":20}]} }""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
+            "/v1/replays", $$"""{"rules":{"name":"{{model}}","model":{"kind":"{{model}}"},"windowDays":60} }""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
         var waited = Stopwatch.StartNew();
         while ((await service.GetAsync($"/v1/replays/{replay}")).Json.GetProperty("state").GetString() != "ready")
         {
