@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
@@ -14,8 +15,18 @@ namespace PartnerPulse.Outbound;
 /// <param name="LastStatus">HTTP status of the last answer; absent where there was none.</param>
 /// <param name="LastAnswer">The beginning of the last answer, or why there was none.</param>
 internal sealed record DeliveryBody(
-    Guid Id, Guid Subscription, string Event, Guid EventId, bool Test, string State, int Attempts, DateTimeOffset CreatedAt, DateTimeOffset? DueAt,
-    DateTimeOffset? LastAttemptAt, int? LastStatus, string? LastAnswer)
+    Guid Id,
+    Guid Subscription,
+    string Event,
+    Guid EventId,
+    bool Test,
+    string State,
+    int Attempts,
+    DateTimeOffset CreatedAt,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? DueAt,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? LastAttemptAt,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? LastStatus,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? LastAnswer)
 {
     public static DeliveryBody Of(Delivery d) => new(
         d.Id, d.SubscriptionId, d.Event, d.EventId, d.Test, d.State, d.Attempts, d.CreatedAt, d.State == Delivery.Waiting ? d.DueAt : null,
@@ -23,7 +34,9 @@ internal sealed record DeliveryBody(
 }
 
 /// <param name="Next">What to send as <c>after</c> for the next page; absent on the last.</param>
-internal sealed record DeliveryPage(IReadOnlyList<DeliveryBody> Deliveries, string? Next);
+internal sealed record DeliveryPage(
+    IReadOnlyList<DeliveryBody> Deliveries,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
 /// <summary>
 /// <c>GET /v1/webhooks/{id}/deliveries</c> and <c>GET /v1/postbacks/{partner}/deliveries</c>: what was sent and what came of it, the

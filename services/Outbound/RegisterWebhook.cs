@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
@@ -19,8 +20,17 @@ internal sealed record RegisterWebhookAsk
 /// <param name="FailingSince">Since when nothing has been taken; absent where the last attempt was.</param>
 /// <param name="Position">Up to here of Attribution's log it has its deliveries.</param>
 internal sealed record WebhookBody(
-    Guid Id, string Url, IReadOnlyList<string> Events, string? Description, bool Enabled, string? DisabledReason, DateTimeOffset? FailingSince,
-    string? Secret, DateTimeOffset? PreviousSecretUntil, long Position, DateTimeOffset CreatedAt)
+    Guid Id,
+    string Url,
+    IReadOnlyList<string> Events,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description,
+    bool Enabled,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? DisabledReason,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? FailingSince,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Secret,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? PreviousSecretUntil,
+    long Position,
+    DateTimeOffset CreatedAt)
 {
     public static WebhookBody Of(Subscription s, DateTimeOffset now, bool withSecret = false) => new(
         s.Id, s.Url, s.Events, s.Description, s.Enabled, s.DisabledReason, s.FailingSince,

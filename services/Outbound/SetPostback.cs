@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.DependencyInjection;
 using PartnerPulse.Contracts;
@@ -19,7 +20,14 @@ internal sealed record SetPostbackAsk
 
 /// <summary>A partner's postback as the API shows it.</summary>
 internal sealed record PostbackBody(
-    Guid Id, string Partner, string Url, bool Enabled, string? DisabledReason, DateTimeOffset? FailingSince, long Position, DateTimeOffset CreatedAt)
+    Guid Id,
+    string Partner,
+    string Url,
+    bool Enabled,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? DisabledReason,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? FailingSince,
+    long Position,
+    DateTimeOffset CreatedAt)
 {
     public static PostbackBody Of(Subscription s) => new(s.Id, s.Partner!, s.Url, s.Enabled, s.DisabledReason, s.FailingSince, s.Position, s.CreatedAt);
 }
