@@ -41,7 +41,8 @@ internal sealed class Candidates
         for (var i = 0; i < journey.Touches.Length; i++)
         {
             var touch = journey.Touches[i];
-            var stoppedBy = kindCounts
+            var stoppedBy = journey.SameOrder is not null ? StopReason.SameOrder
+                : kindCounts
                 ? StoppedBy(touch, journey.Conversion, rules) ?? candidates.Admit(i, touch.Click, journey.Conversion, standings, rules)
                 : StopReason.KindNotCredited;
             if (stoppedBy is not null)

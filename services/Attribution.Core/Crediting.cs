@@ -77,7 +77,7 @@ public static class Crediting
                 OriginalMinor = conversion.AmountMinor,
                 NetMinor = net,
                 Credited = false,
-                Reason = StopReason.MostTelling(conversion, rules, verdicts),
+                Reason = journey.SameOrder is not null ? StopReason.SameOrder : StopReason.MostTelling(conversion, rules, verdicts),
                 Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
                 Partners = [],
             };

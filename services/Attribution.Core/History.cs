@@ -27,6 +27,7 @@ public sealed class History
         var conversions = new Dictionary<Guid, ConversionRecorded>();
         var conversionsOf = new Dictionary<(string Program, string Customer), List<ConversionRecorded>>();
         var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
+        var identityOf = new Dictionary<Guid, List<IEvent>>();
         var standings = new List<IEvent>();
 
         foreach (var @event in events)
@@ -53,6 +54,17 @@ public sealed class History
                     Under(adjustmentsOf, adjustment.ConversionId).Add(adjustment);
                     break;
 
+                case ConversionMerged merged:
+                    Under(identityOf, merged.ConversionId).Add(merged);
+                    break;
+
+                case ConversionSeparated separated:
+                    Under(identityOf, separated.ConversionId).Add(separated);
+                    break;
+
+                case OrderIdentitiesDeclared:
+                    break; // What was found by it came as a merge.
+
                 case PartnerSuspended or PartnerReinstated:
                     standings.Add(@event);
                     break;
@@ -74,7 +86,10 @@ public sealed class History
             var ofSameCustomer = conversion.CustomerKey is { } customer ? conversionsOf[(conversion.ProgramId, customer)] : [];
             var found = Whose(conversion, ofSameCustomer, clicks, clicksOf);
             var adjustments = adjustmentsOf.GetValueOrDefault(conversion.ConversionId, []);
-            journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments));
+            journeys.Add(Journey.Assemble(conversion, ofSameCustomer, found, adjustments) with
+            {
+                SameOrder = SameOrder.Of(conversion, identityOf.GetValueOrDefault(conversion.ConversionId, [])),
+            });
         }
 
         journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));

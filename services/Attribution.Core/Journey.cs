@@ -26,6 +26,9 @@ public sealed record Touch(ClickRecorded Click, Evidence Evidence);
 /// </summary>
 public sealed record Journey(ConversionRecorded Conversion, ImmutableArray<ConversionAdjusted> Adjustments, ImmutableArray<Touch> Touches)
 {
+    /// <summary>That it is the same sale as another conversion, and set aside; null where it stands for itself.</summary>
+    public ConversionMerged? SameOrder { get; init; }
+
     /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
     /// <i>Whose touches</i>: (a) its click id, (b) its visitor id, (c) the visitor of the click found by (a), (d) the visitors

@@ -83,6 +83,7 @@ internal static class ReceiptSentences
 
     private static string Nobody(ConversionReceipt receipt) => receipt.Reason switch
     {
+        StopReason.SameOrder => Because(StopReason.SameOrder, receipt, sign: null),
         StopReason.NoTouches => "no click belongs to it",
         StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt, sign: null),
         { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt, SignOf(reason, receipt))}",
@@ -94,6 +95,7 @@ internal static class ReceiptSentences
 
     private static string Because(string reason, ConversionReceipt receipt, string? sign) => reason switch
     {
+        StopReason.SameOrder => $"it is the same sale as order {receipt.SameOrder!.OrderId} of {receipt.SameOrder.Source}, which is kept",
         StopReason.KindNotCredited => $"the rules do not credit a {receipt.Conversion.Kind}",
         StopReason.EvidenceNotCounted => "the rules do not count the way in which it was found",
         StopReason.Test => receipt.Conversion.Test ? "the conversion is a test and the click is not" : "the click is a test and the conversion is not",

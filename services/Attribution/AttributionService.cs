@@ -39,6 +39,9 @@ public static class AttributionService
         builder.AddConsumer<ClicksRecordedConsumer, ClicksRecorded>();
         builder.AddConsumer<FactConsumer<ConversionRecorded>, ConversionRecorded>();
         builder.AddConsumer<FactConsumer<ConversionAdjusted>, ConversionAdjusted>();
+        builder.AddConsumer<FactConsumer<ConversionMerged>, ConversionMerged>();
+        builder.AddConsumer<FactConsumer<ConversionSeparated>, ConversionSeparated>();
+        builder.AddConsumer<FactConsumer<OrderIdentitiesDeclared>, OrderIdentitiesDeclared>();
         builder.AddConsumer<FactConsumer<PartnerEnrolled>, PartnerEnrolled>();
         builder.AddConsumer<FactConsumer<PartnerSuspended>, PartnerSuspended>();
         builder.AddConsumer<FactConsumer<PartnerReinstated>, PartnerReinstated>();

@@ -14,6 +14,12 @@ internal sealed record Conversion
 
     public ImmutableArray<ConversionAdjusted> Adjustments { get; init; } = [];
 
+    /// <summary>Other conversions that are the same sale, each of which keeps the credit.</summary>
+    public ImmutableArray<ConversionMerged> Merges { get; init; } = [];
+
+    /// <summary>That it is a sale of its own, whatever the merges say.</summary>
+    public ConversionSeparated? Separated { get; init; }
+
     /// <summary>
     /// The amount after its adjustments in minor units, never below zero nor above the original; null while the order is not
     /// known. Adjustments in another currency have no effect.
@@ -29,6 +35,8 @@ internal sealed record Conversion
     {
         ConversionRecorded e => conversion with { Order = e },
         ConversionAdjusted e => conversion with { Adjustments = conversion.Adjustments.Add(e) },
+        ConversionMerged e => conversion with { Merges = conversion.Merges.Add(e) },
+        ConversionSeparated e => conversion with { Separated = e },
         _ => throw new UnreachableException($"{@event} in the stream of an order"),
     };
 }

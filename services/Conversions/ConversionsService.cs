@@ -36,6 +36,9 @@ public static class ConversionsService
             provider.GetRequiredService<ConversionReader>(), provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
         builder.Services.AddSingleton<ReportWriter>();
         builder.Services.AddSingleton<ImportConversions>();
+        builder.Services.AddSingleton<DeclareOrderIdentities>();
+        builder.Services.AddSingleton<MergeConversions>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<MergeConversions>());
         AddOrdersQueue(builder);
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
@@ -56,7 +59,7 @@ public static class ConversionsService
         builder.Services.AddHealthChecks().AddCheck<OrdersQueueCheck>("orders");
     }
 
-    /// <summary>The endpoints under <c>/v1/conversions</c>, <c>/v1/imports/conversions</c> and <c>/v1/orders</c>.</summary>
+    /// <summary>The endpoints under <c>/v1/conversions</c>, <c>/v1/imports/conversions</c>, <c>/v1/orders</c>, <c>/v1/order-identities</c>.</summary>
     public static void MapConversions(this IEndpointRouteBuilder routes)
     {
         // Opens the customer key now: a key that cannot be read stops the start, not the first order.
@@ -66,6 +69,8 @@ public static class ConversionsService
         ReadConversion.Map(routes);
         ImportConversions.Map(routes);
         OrderErrors.Map(routes);
+        DeclareOrderIdentities.Map(routes);
+        SeparateConversion.Map(routes);
     }
 }
 

@@ -63,6 +63,12 @@ internal sealed class Journeys(string schema, ILogger logger)
                 case ConversionAdjusted adjustment:
                     conversions.Add(adjustment.ConversionId);
                     break;
+                case ConversionMerged merged:
+                    conversions.Add(merged.ConversionId);
+                    break;
+                case ConversionSeparated separated:
+                    conversions.Add(separated.ConversionId);
+                    break;
                 case PartnerSuspended suspended:
                     partners.Add(suspended.PartnerId);
                     break;
@@ -182,7 +188,7 @@ internal sealed class Journeys(string schema, ILogger logger)
     private async Task<IReadOnlyList<Journey>> AssembleChunkAsync(
         NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
-        var (conversions, adjustments) = await ReadConversionsAsync(connection, people, position, cancellationToken);
+        var (conversions, adjustments, identity) = await ReadConversionsAsync(connection, people, position, cancellationToken);
         var clicks = new Clicks();
         await ReadClicksAsync(connection, "id", Present(people.Select(p => p.ClickId)), position, clicks, cancellationToken);
 
@@ -203,7 +209,10 @@ internal sealed class Journeys(string schema, ILogger logger)
             foreach (var person in theirs)
             {
                 journeys.Add(Journey.Assemble(
-                    conversions[person.ConversionId], ofCustomer, candidates, adjustments.GetValueOrDefault(person.ConversionId, [])));
+                    conversions[person.ConversionId], ofCustomer, candidates, adjustments.GetValueOrDefault(person.ConversionId, [])) with
+                {
+                    SameOrder = SameOrder.Of(conversions[person.ConversionId], identity.GetValueOrDefault(person.ConversionId, [])),
+                });
                 keys.AddRange(customersStreams.Append(person.ClickId ?? Guid.Empty).Where(k => k != Guid.Empty).Select(k => (k, person.ConversionId)));
             }
         }
@@ -222,16 +231,19 @@ internal sealed class Journeys(string schema, ILogger logger)
 
     private static Guid[] Present(IEnumerable<Guid?> ids) => ids.OfType<Guid>().Distinct().ToArray();
 
-    private async Task<(Dictionary<Guid, ConversionRecorded> Conversions, Dictionary<Guid, List<ConversionAdjusted>> Adjustments)> ReadConversionsAsync(
+    private async Task<(
+        Dictionary<Guid, ConversionRecorded> Conversions, Dictionary<Guid, List<ConversionAdjusted>> Adjustments, Dictionary<Guid, List<IEvent>> Identity)> ReadConversionsAsync(
         NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
+        var identity = new Dictionary<Guid, List<IEvent>>();
         var conversions = new Dictionary<Guid, ConversionRecorded>();
         var adjustments = new Dictionary<Guid, List<ConversionAdjusted>>();
         await using var command = connection.Sql(
             $"""
              select type, data from {schema}.mt_events
               where stream_id = any($1) and seq_id <= $2
-                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}')
+                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}',
+                             '{EventTypes.Of<ConversionMerged>().Name}', '{EventTypes.Of<ConversionSeparated>().Name}')
              """,
             P(people.Select(p => p.ConversionId).ToArray()), P(position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -251,12 +263,28 @@ internal sealed class Journeys(string schema, ILogger logger)
 
                     list.Add(adjustment);
                     break;
+                case ConversionMerged merged:
+                    Identity(merged.ConversionId).Add(merged);
+                    break;
+                case ConversionSeparated separated:
+                    Identity(separated.ConversionId).Add(separated);
+                    break;
                 default:
                     break;
             }
         }
 
-        return (conversions, adjustments);
+        return (conversions, adjustments, identity);
+
+        List<IEvent> Identity(Guid conversionId)
+        {
+            if (!identity.TryGetValue(conversionId, out var list))
+            {
+                identity[conversionId] = list = [];
+            }
+
+            return list;
+        }
     }
 
     private async Task ReadClicksAsync(

@@ -53,11 +53,12 @@ internal static class Naive
         var sum = c.AmountMinor + adjustments.Aggregate(BigInteger.Zero, (s, a) => s + a.AmountMinor);
         var net = BigInteger.Max(0, BigInteger.Min(c.AmountMinor, sum));
 
+        var isAside = all.OfType<ConversionMerged>().Any(m => m.ConversionId == c.ConversionId) && !all.OfType<ConversionSeparated>().Any(s => s.ConversionId == c.ConversionId);
         var touches = Touches(c, all);
         var judged = new List<(ClickRecorded Click, Evidence Evidence, string? Stop)>();
         foreach (var (click, evidence) in touches)
         {
-            judged.Add((click, evidence, Stop(click, evidence, c, all, rules, [.. judged.Where(j => j.Stop is null).Select(j => j.Click)])));
+            judged.Add((click, evidence, isAside ? "same-order" : Stop(click, evidence, c, all, rules, [.. judged.Where(j => j.Stop is null).Select(j => j.Click)])));
         }
 
         var candidates = judged.Where(j => j.Stop is null).Select(j => j.Click).ToList();
@@ -69,7 +70,8 @@ internal static class Naive
                 "evidence-not-counted", "test", "wrong-program", "after-conversion", "outside-window", "prefetch", "preview", "bot", "head",
                 "suspended-partner", "repeat-click",
             ];
-            var reason = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
+            var reason = isAside ? "same-order"
+                : !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
                 : judged.Count == 0 ? "no-touches"
                 : judged.Select(j => j.Stop!).MaxBy(stop => Array.IndexOf(order, stop))!;
             text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} {reason}");
