@@ -27,6 +27,15 @@ public static class Ids
         amountMinor.ToString(CultureInfo.InvariantCulture),
         cancelled ? "cancelled" : "");
 
+    /// <summary>That a conversion is the same sale as another.</summary>
+    public static Guid Merge(Guid conversionId, Guid into) => Derive("merge", conversionId.ToString("N"), into.ToString("N"));
+
+    /// <summary>That a conversion is a sale of its own.</summary>
+    public static Guid Separation(Guid conversionId) => Derive("separation", conversionId.ToString("N"));
+
+    /// <summary>The stream of what a program declares to be one sale.</summary>
+    public static Guid OrderIdentities(string program) => Derive("order-identities", program);
+
     /// <summary>
     /// The click that an outside system calls <paramref name="clickId"/>: the id itself where it is a UUID, else one derived
     /// from it. Imports and conversions both go through here, so they meet.

@@ -29,6 +29,7 @@ public sealed class History
         var couponFacts = new Dictionary<Guid, List<IEvent>>();
         var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
         var statementsOf = new Dictionary<Guid, List<ConversionRestated>>();
+        var identityOf = new Dictionary<Guid, List<IEvent>>();
         var standings = new List<IEvent>();
 
         foreach (var @event in events)
@@ -75,6 +76,17 @@ public sealed class History
                     Under(statementsOf, statement.ConversionId).Add(statement);
                     break;
 
+                case ConversionMerged merged:
+                    Under(identityOf, merged.ConversionId).Add(merged);
+                    break;
+
+                case ConversionSeparated separated:
+                    Under(identityOf, separated.ConversionId).Add(separated);
+                    break;
+
+                case OrderIdentitiesDeclared:
+                    break; // What was found by it came as a merge.
+
                 case PartnerSuspended or PartnerReinstated:
                     standings.Add(@event);
                     break;
@@ -99,7 +111,8 @@ public sealed class History
             var coupons = customer.Conversions.Append(conversion).Select(c => c.Coupon).OfType<string>()
                 .SelectMany(code => couponFacts.GetValueOrDefault(Ids.CouponStream(conversion.ProgramId, code), []));
             var statements = statementsOf.GetValueOrDefault(conversion.ConversionId, []);
-            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions, statements));
+            var identities = customer.Conversions.Append(conversion).Select(c => c.ConversionId).Distinct().SelectMany(id => identityOf.GetValueOrDefault(id, []));
+            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions, statements, identities));
         }
 
         journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));

@@ -47,6 +47,9 @@ public sealed record Journey(
     /// </summary>
     public const int MostIntroductions = 16;
 
+    /// <summary>That it is the same sale as another conversion, and set aside; null where it stands for itself.</summary>
+    public ConversionMerged? SameOrder { get; init; }
+
     /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
     /// <i>Whose touches</i>: (a) its click id, (b) its visitor id, (c) the visitor of the click found by (a), (d) the visitors
@@ -65,6 +68,7 @@ public sealed record Journey(
     /// Must hold the first <see cref="MostIntroductions"/> leads and signups of its customer, test and not, each.
     /// </param>
     /// <param name="statements">Must hold every statement of its amount.</param>
+    /// <param name="identities">Must hold every merge and separation of the conversion and of its introductions.</param>
     public static Journey Assemble(
         ConversionRecorded conversion,
         CustomerTies ties,
@@ -72,10 +76,12 @@ public sealed record Journey(
         IEnumerable<ConversionAdjusted> adjustments,
         IEnumerable<IEvent> coupons,
         IEnumerable<ConversionRecorded> introductions,
-        IEnumerable<ConversionRestated>? statements = null)
+        IEnumerable<ConversionRestated>? statements = null,
+        IEnumerable<IEvent>? identities = null)
     {
         var all = clicks as IReadOnlyCollection<ClickRecorded> ?? [.. clicks];
         var facts = coupons as IReadOnlyCollection<IEvent> ?? [.. coupons];
+        var same = identities as IReadOnlyCollection<IEvent> ?? [.. identities ?? []];
         var own = new List<ConversionAdjusted>();
         foreach (var adjustment in adjustments)
         {
@@ -91,7 +97,11 @@ public sealed record Journey(
             InOrder(own, a => a),
             TouchesOf(conversion, ties, all),
             conversion.Coupon is { } code ? CouponHolders.At(facts, conversion.ProgramId, code, conversion.OccurredAt) : null,
-            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: []))]) { Restated = restated };
+            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: [], statements: null, same))])
+        {
+            Restated = restated,
+            SameOrder = Core.SameOrder.Of(conversion, same),
+        };
     }
 
     /// <summary>Whether conversions of this kind introduce a customer, whose later sales and renewals may inherit from them.</summary>

@@ -26,6 +26,9 @@ public sealed record ConversionReceipt
     /// <summary>One plain sentence.</summary>
     public required string Summary { get; init; }
 
+    /// <summary>The conversion that is kept, where this one is the same sale.</summary>
+    public ReceiptSameOrder? SameOrder { get; init; }
+
     public required ReceiptRules Rules { get; init; }
     public required string EngineVersion { get; init; }
     public required int Generation { get; init; }
@@ -111,6 +114,19 @@ public sealed record ReceiptInheritance
 
     /// <summary>Where its coupon has it.</summary>
     public ReceiptCoupon? Coupon { get; init; }
+}
+
+public sealed record ReceiptSameOrder
+{
+    public required Guid Id { get; init; }
+    public required string Source { get; init; }
+    public required string OrderId { get; init; }
+
+    /// <summary>What is equal in both.</summary>
+    public required ImmutableArray<OrderField> Fields { get; init; }
+
+    /// <summary>Hours that may lie between them.</summary>
+    public required int WithinHours { get; init; }
 }
 
 public sealed record ReceiptRules
@@ -250,6 +266,14 @@ public static class Receipt
             Decision = decision.Credited ? "credited" : "not-credited",
             Reason = decision.Reason,
             Summary = string.Empty,
+            SameOrder = journey.SameOrder is not { } same ? null : new ReceiptSameOrder
+            {
+                Id = same.Into,
+                Source = same.IntoSource,
+                OrderId = same.IntoOrderId,
+                Fields = [.. same.Rule.Fields],
+                WithinHours = same.Rule.WithinHours,
+            },
             Rules = new ReceiptRules
             {
                 Version = rulesVersion,

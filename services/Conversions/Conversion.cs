@@ -26,6 +26,12 @@ internal sealed record Conversion
     /// <summary>The amount in force before adjustments, in minor units; null while the order is not known.</summary>
     public long? AmountMinor => InForce?.AmountMinor ?? Order?.AmountMinor;
 
+    /// <summary>Other conversions that are the same sale, each of which keeps the credit.</summary>
+    public ImmutableArray<ConversionMerged> Merges { get; init; } = [];
+
+    /// <summary>That it is a sale of its own, whatever the merges say.</summary>
+    public ConversionSeparated? Separated { get; init; }
+
     /// <summary>
     /// The amount after its adjustments in minor units, never below zero nor above the amount in force; null while the order is
     /// not known. Adjustments in another currency have no effect.
@@ -46,6 +52,8 @@ internal sealed record Conversion
             Statement = conversion.Statement is { } said && !e.Supersedes(said) ? said : e,
             Statements = conversion.Statements + 1,
         },
+        ConversionMerged e => conversion with { Merges = conversion.Merges.Add(e) },
+        ConversionSeparated e => conversion with { Separated = e },
         _ => throw new UnreachableException($"{@event} in the stream of an order"),
     };
 }

@@ -46,6 +46,9 @@ public static class ConversionsService
             provider.GetRequiredService<ConversionReader>(), provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
         builder.Services.AddSingleton<ReportWriter>();
         builder.Services.AddSingleton<ImportConversions>();
+        builder.Services.AddSingleton<DeclareOrderIdentities>();
+        builder.Services.AddSingleton<MergeConversions>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<MergeConversions>());
         AddOrdersQueue(builder);
         builder.AddHooks();
         builder.Services.AddSingleton<ConversionWriter>();
@@ -89,6 +92,8 @@ public static class ConversionsService
         TakeDelivery.Map(routes);
         SetUpHook.Map(routes);
         RecordPostback.Map(routes);
+        DeclareOrderIdentities.Map(routes);
+        SeparateConversion.Map(routes);
     }
 }
 

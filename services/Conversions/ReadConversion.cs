@@ -63,7 +63,23 @@ internal sealed record ConversionBody
     public IReadOnlyList<ItemBody>? Items { get; init; }
 
     public required IReadOnlyList<AdjustmentBody> Adjustments { get; init; }
+
+    /// <summary>The conversions that are the same sale and have its credit: this one is set aside. Absent where there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<SameOrderBody>? SameOrderAs { get; init; }
+
+    /// <summary>Conversions that are the same sale and were set aside for this one; the first hundred. Absent where there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<SameOrderBody>? SetAside { get; init; }
+
+    /// <summary>When it was taken for a sale of its own. Absent where it never was.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? SeparatedAt { get; init; }
 }
+
+/// <param name="Rule">What makes them one; absent where it is told at the other.</param>
+internal sealed record SameOrderBody(
+    Guid ConversionId, string Source, string OrderId, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] OrderIdentity? Rule = null);
 
 internal sealed record ItemBody(string Product, int Quantity, string Amount);
 
@@ -93,9 +109,18 @@ internal static class ReadConversion
 
         var id = Ids.Conversion(log.Program, source, orderId);
         var (conversion, version) = await log.LoadAsync(id, cancellationToken);
-        return version == 0
-            ? Problem.NotFound("orderId", $"'{orderId}' of '{source}' is not recorded")
-            : TypedResults.Ok(Show(id, source, orderId, conversion));
+        if (version == 0)
+        {
+            return Problem.NotFound("orderId", $"'{orderId}' of '{source}' is not recorded");
+        }
+
+        var setAside = await log.SetAsideForAsync(id, cancellationToken);
+        return TypedResults.Ok(Show(id, source, orderId, conversion) with
+        {
+            SameOrderAs = conversion is { Separated: null, Merges: [_, ..] } ? [.. conversion.Merges.Select(m => new SameOrderBody(m.Into, m.IntoSource, m.IntoOrderId, m.Rule))] : null,
+            SetAside = setAside.Count == 0 ? null : [.. setAside.Select(s => new SameOrderBody(s.ConversionId, s.Source, s.OrderId))],
+            SeparatedAt = conversion.Separated?.OccurredAt,
+        });
     }
 
     private static ConversionBody Show(Guid id, string source, string orderId, Conversion conversion)

@@ -198,6 +198,31 @@ internal static class Histories
             Cancelled = cancelled,
         };
 
+    /// <summary>That an order is the same sale as another, or a sale of its own; now and then of orders that never came.</summary>
+    private static Gen<IEvent> Identity(int number, ConversionRecorded[] conversions) =>
+        from aside in Gen.Elements(conversions)
+        from kept in Gen.Elements(conversions)
+        from separated in Rarely(4)
+        select separated
+            ? (IEvent)new ConversionSeparated
+            {
+                EventId = Ids.Separation(aside.ConversionId), ProgramId = aside.ProgramId, OccurredAt = aside.OccurredAt, ConversionId = aside.ConversionId, Source = aside.Source, OrderId = aside.OrderId,
+            }
+            : new ConversionMerged
+            {
+                EventId = Ids.Merge(aside.ConversionId, kept.ConversionId),
+                ProgramId = aside.ProgramId,
+                OccurredAt = aside.OccurredAt.AddMinutes(number),
+                ConversionId = aside.ConversionId,
+                Source = aside.Source,
+                OrderId = aside.OrderId,
+                Into = kept.ConversionId,
+                IntoSource = kept.Source,
+                IntoOrderId = kept.OrderId,
+                IntoOccurredAt = kept.OccurredAt,
+                Rule = new OrderIdentity { Sources = ["shop", "network"], Fields = [OrderField.OrderId], WithinHours = 72 },
+            };
+
     private static Gen<IEvent> Standing(int number) =>
         from partner in Gen.Elements(s_partners[..2])
         from at in Times()
@@ -319,9 +344,11 @@ internal static class Histories
         from assigned in Gen.CollectToArray(Enumerable.Range(0, assignedCount).Select(Assigned))
         from withdrawnCount in Gen.Choose(0, assignedCount == 0 ? 0 : 2)
         from withdrawn in Gen.CollectToArray(Enumerable.Range(0, withdrawnCount).Select(i => Withdrawn(i, assigned)))
+        from identityCount in Gen.Frequency((5, Gen.Constant(0)), (1, Gen.Choose(1, 3)))
+        from identities in Gen.CollectToArray(Enumerable.Range(0, identityCount).Select(i => Identity(i, conversions)))
         from rules in RuleSets()
         from disorder in Gen.Choose(0, int.MaxValue)
-        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. standings, .. identified, .. assigned, .. withdrawn], rules, disorder);
+        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. identities.DistinctBy(e => e.EventId), .. standings, .. identified, .. assigned, .. withdrawn], rules, disorder);
 
     private static IEnumerable<Case> Smaller(Case given)
     {

@@ -15,6 +15,11 @@ public sealed class GoldenTests
     private static readonly Guid s_conversion = Ids.Conversion("default", "shop", "1001");
     private static readonly Guid s_replay = new("0195501a-2f00-7abc-8def-00000000000a");
 
+    private static readonly OrderIdentity s_identity = new()
+    {
+        Sources = ["shop", "network"], Fields = [OrderField.ClickId, OrderField.Amount, OrderField.Currency], WithinHours = 72,
+    };
+
     private static readonly Dictionary<string, IEvent> s_samples = new(StringComparer.Ordinal)
     {
         ["click_recorded"] = new ClickRecorded
@@ -123,6 +128,28 @@ public sealed class GoldenTests
             AmountMinor = 0,
             Currency = "EUR",
             Cancelled = true,
+        },
+        ["conversion_merged"] = new ConversionMerged
+        {
+            EventId = Ids.Merge(Ids.Conversion("default", "network", "N-7"), s_conversion),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = Ids.Conversion("default", "network", "N-7"),
+            Source = "network",
+            OrderId = "N-7",
+            Into = s_conversion,
+            IntoSource = "shop",
+            IntoOrderId = "1001",
+            IntoOccurredAt = s_at.AddHours(-1),
+            Rule = s_identity,
+        },
+        ["conversion_separated"] = new ConversionSeparated
+        {
+            EventId = Ids.Separation(s_conversion), ProgramId = "default", OccurredAt = s_at, ConversionId = s_conversion, Source = "shop", OrderId = "1001", By = "admin",
+        },
+        ["order_identities_declared"] = new OrderIdentitiesDeclared
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, Identities = [s_identity], By = "admin",
         },
         ["partner_enrolled"] = new PartnerEnrolled
         {

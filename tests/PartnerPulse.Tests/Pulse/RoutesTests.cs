@@ -13,7 +13,7 @@ public class RoutesTests
     [InlineData("/v1/conversions/shop/1001/adjustments", nameof(Upstream.Conversions))]
     [InlineData("/v1/hooks/stripe/main", nameof(Upstream.Conversions))]
     [InlineData("/v1/orders/errors", nameof(Upstream.Conversions))]
-    [InlineData("/v1/order-identities/apply", nameof(Upstream.Conversions))]
+    [InlineData("/v1/order-identities", nameof(Upstream.Conversions))]
     [InlineData("/v1/postback", nameof(Upstream.Conversions))]
     [InlineData("/v1/identities", nameof(Upstream.Conversions))]
     [InlineData("/v1/partners/acme/links", nameof(Upstream.Partners))]
