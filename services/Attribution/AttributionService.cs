@@ -34,6 +34,8 @@ public static class AttributionService
         builder.Services.AddHostedService<OpenProjections>();
         builder.AddRelayToBus(Schema, new HashSet<string>(StringComparer.Ordinal) { EventTypes.Of<CreditsRevised>().Name });
 
+        builder.Services.AddSingleton<Erasure>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Erasure>());
         builder.Services.AddSingleton<IntakeWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<IntakeWriter>());
         builder.AddConsumer<ClicksRecordedConsumer, ClicksRecorded>();
@@ -48,6 +50,7 @@ public static class AttributionService
         builder.AddConsumer<FactConsumer<CouponAssigned>, CouponAssigned>();
         builder.AddConsumer<FactConsumer<CouponWithdrawn>, CouponWithdrawn>();
         builder.AddConsumer<FactConsumer<VisitorIdentified>, VisitorIdentified>();
+        builder.AddConsumer<CustomerErasedConsumer, CustomerErased>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));

@@ -16,4 +16,8 @@ namespace PartnerPulse.Conversions;
 [JsonSerializable(typeof(IReadOnlyList<ConversionAnswer>))]
 [JsonSerializable(typeof(AdjustmentAnswer))]
 [JsonSerializable(typeof(ConversionBody))]
+[JsonSerializable(typeof(IdentityAsk))]
+[JsonSerializable(typeof(IdentityAnswer))]
+[JsonSerializable(typeof(IReadOnlyList<IdentityAnswer>))]
+[JsonSerializable(typeof(ErasureAnswer))]
 internal sealed partial class ConversionsJson : JsonSerializerContext;

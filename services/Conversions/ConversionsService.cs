@@ -31,6 +31,8 @@ public static class ConversionsService
             provider.GetRequiredKeyedService<EventLog>(Schema),
             provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
         builder.Services.AddSingleton<ConversionAdjuster>();
+        builder.Services.AddSingleton<CustomerEraser>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<CustomerEraser>());
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
@@ -43,6 +45,8 @@ public static class ConversionsService
         RecordConversion.Map(routes);
         AdjustConversion.Map(routes);
         ReadConversion.Map(routes);
+        RecordIdentity.Map(routes);
+        EraseCustomer.Map(routes);
     }
 }
 

@@ -1,4 +1,4 @@
--- What Attribution derives from its log. Everything in here but intake_progress and set_aside can be dropped and rebuilt.
+-- What Attribution derives from its log. Everything in here but intake_progress, set_aside and erasures can be dropped and rebuilt.
 
 -- Per sender the intervals of its log that have been appended here: (from_position, to_position]. One interval from 0 means
 -- that nothing is missing.
@@ -21,6 +21,16 @@ create table if not exists {schema}.set_aside (
     set_aside_at timestamptz not null default now(),
     constraint pk_set_aside primary key (id),
     constraint set_aside_once unique (event_id, stage)
+);
+
+-- Events of erased customers that may still come, or come again, with the key: they take the token. See Intake/Erasure.cs.
+create table if not exists {schema}.erasures (
+    event_id  uuid        not null,
+    token     varchar     not null,
+    origin    varchar     not null,
+    position  bigint      not null,
+    erased_at timestamptz not null,
+    constraint pk_erasures primary key (event_id)
 );
 
 -- How to find the conversions that an event concerns. customer is derived from program and key (Ids.Customer); introduces says that

@@ -80,6 +80,7 @@ public static class Topology
         Of<CouponAssigned>("attribution-coupon-assigned"),
         Of<CouponWithdrawn>("attribution-coupon-withdrawn"),
         Of<VisitorIdentified>("attribution-visitor-identified"),
+        Of<CustomerErased>("attribution-customer-erased"),
     ];
 
     /// <summary>Whether a message of this type has to arrive in a queue; one of another may find nobody who listens.</summary>
