@@ -38,6 +38,7 @@ public static class EventTypes
         Row("coupon_assigned", ContractsJson.Default.CouponAssigned),
         Row("coupon_withdrawn", ContractsJson.Default.CouponWithdrawn),
         Row("visitor_identified", ContractsJson.Default.VisitorIdentified),
+        Row("customer_erased", ContractsJson.Default.CustomerErased),
     ];
 
     private static readonly FrozenDictionary<string, EventType> s_byName = s_all.ToFrozenDictionary(t => t.Name, StringComparer.Ordinal);

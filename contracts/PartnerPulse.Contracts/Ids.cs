@@ -52,7 +52,7 @@ public static class Ids
     /// <summary>The stream of a coupon code, however it is written.</summary>
     public static Guid CouponStream(string program, string code) => Derive("coupon", program, CouponCode.Of(code));
 
-    /// <summary>The customer of this key, as the projections of Attribution know it.</summary>
+    /// <summary>The customer of this key: the stream of its identifications, and its name in the projections of Attribution.</summary>
     public static Guid Customer(string program, string customerKey) => Derive("customer", program, customerKey);
 
     /// <summary>The fact that a visitor, or the visitor of a click, is this customer.</summary>

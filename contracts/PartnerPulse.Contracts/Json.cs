@@ -33,6 +33,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(CouponAssigned))]
 [JsonSerializable(typeof(CouponWithdrawn))]
 [JsonSerializable(typeof(VisitorIdentified))]
+[JsonSerializable(typeof(CustomerErased))]
 public sealed partial class ContractsJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase words; numbers are refused.</summary>

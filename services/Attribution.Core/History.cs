@@ -91,6 +91,9 @@ public sealed class History
                     standings.Add(@event);
                     break;
 
+                case CustomerErased:
+                    break; // The facts carry the token already.
+
                 case PartnerEnrolled or LinkPublished or LinkRetired or ProgramConfigured:
                     break; // A click names its partner itself; whether the link still leads somewhere is no matter of credit.
 

@@ -35,6 +35,8 @@ public static class AttributionService
         builder.Services.AddHostedService<OpenProjections>();
         builder.AddRelayToBus(Schema, Topology.Announcements);
 
+        builder.Services.AddSingleton<Erasure>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Erasure>());
         builder.Services.AddSingleton<IntakeWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<IntakeWriter>());
         builder.AddConsumer<ClicksRecordedConsumer, ClicksRecorded>();

@@ -13,4 +13,7 @@ internal static partial class Log
 
     [LoggerMessage(4, LogLevel.Information, "Rebuilding the projections of the first {Position} positions of the log")]
     public static partial void Rebuilding(this ILogger logger, long position);
+
+    [LoggerMessage(20, LogLevel.Warning, "What can no longer come of erased customers cannot be forgotten now (attempt {Attempt})")]
+    public static partial void ForgettingRetries(this ILogger logger, int attempt, Exception exception);
 }

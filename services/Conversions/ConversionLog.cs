@@ -10,9 +10,13 @@ internal sealed class ConversionLog(EventLog log, string program)
     /// <summary>Orders that are named as set aside for one.</summary>
     public const int MaxSetAside = 100;
 
+    public const string CustomerStreamType = "customer";
+
     private const string StreamType = "conversion";
 
     public string Program => program;
+
+    public EventLog Log => log;
 
     /// <summary>The order as it stands and the version of its stream; 0 where nothing is known.</summary>
     public async Task<(Conversion Conversion, long Version)> LoadAsync(Guid conversionId, CancellationToken cancellationToken)
@@ -39,6 +43,11 @@ internal sealed class ConversionLog(EventLog log, string program)
         var recorded = await log.FindAsync(conversionIds, cancellationToken);
         return recorded.ToDictionary(stored => stored.Id, stored => (ConversionRecorded)Event(stored));
     }
+
+    /// <summary>Appends the ties that are not recorded yet, in one transaction.</summary>
+    /// <returns>Ids of those that were new.</returns>
+    public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<VisitorIdentified> identities, CancellationToken cancellationToken) =>
+        log.AppendNewAsync(identities.Select(i => New(Ids.Customer(i.ProgramId, i.CustomerKey), i, CustomerStreamType)).ToArray(), cancellationToken);
 
     public Task<AppendOutcome> AppendAsync(ConversionAdjusted adjustment, long expectedVersion, CancellationToken cancellationToken) =>
         AppendAsync(adjustment.ConversionId, [adjustment], expectedVersion, cancellationToken);
@@ -83,9 +92,9 @@ internal sealed class ConversionLog(EventLog log, string program)
 
     private static IEvent Event(StoredEvent stored) => Event(stored.Type, stored.Data.Span);
 
-    private static NewEvent New(Guid stream, IEvent e)
+    internal static NewEvent New(Guid stream, IEvent e, string streamType = StreamType)
     {
         var type = EventTypes.Of(e);
-        return new NewEvent(e.EventId, stream, StreamType, type.Name, type.DotnetType, EventTypes.Serialize(e));
+        return new NewEvent(e.EventId, stream, streamType, type.Name, type.DotnetType, EventTypes.Serialize(e));
     }
 }

@@ -36,7 +36,7 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
         var occurredAt = checks.TimeOrNow("occurredAt", ask.OccurredAt).ToUniversalTime();
         var visitorId = checks.Optional("visitorId", ask.VisitorId, MaxVisitorId);
         var clickId = checks.Optional("clickId", ask.ClickId, MaxClickId);
-        var customer = checks.Optional("customer", ask.Customer, MaxCustomer);
+        var customer = Customer(checks, ask.Customer);
         var coupon = checks.Optional("coupon", ask.Coupon, MaxCoupon);
 
         // A lead is worth nothing by itself; naming an amount needs its currency and the other way round.
@@ -65,7 +65,7 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
                 Kind = kind!.Value,
                 Source = source,
                 OrderId = orderId,
-                CustomerKey = customer is null ? null : customers.Key(program, customer),
+                CustomerKey = customer,
                 VisitorId = visitorId is null ? null : VisitorId.FromIdOrCookie(visitorId),
                 ClickId = clickId is null ? null : Ids.Click(program, clickId),
                 Coupon = coupon,
@@ -77,6 +77,38 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
             },
             ask.OccurredAt is not null);
     }
+
+    /// <summary>The tie of a visitor, or of a click's visitor, to a customer.</summary>
+    public VisitorIdentified? Read(IdentityAsk ask, Checks checks)
+    {
+        var customer = Customer(checks, ask.Customer);
+        var occurredAt = checks.TimeOrNow("occurredAt", ask.OccurredAt).ToUniversalTime();
+        var visitorId = checks.Optional("visitorId", ask.VisitorId, MaxVisitorId) is { } visitor ? VisitorId.FromIdOrCookie(visitor) : null;
+        var clickId = checks.Optional("clickId", ask.ClickId, MaxClickId) is { } click ? Ids.Click(program, click) : (Guid?)null;
+        if (string.IsNullOrWhiteSpace(ask.Customer))
+        {
+            checks.Add("customer", "is required");
+        }
+
+        if (string.IsNullOrEmpty(ask.VisitorId) && string.IsNullOrEmpty(ask.ClickId))
+        {
+            checks.Add("visitorId", "is required, or clickId");
+        }
+
+        return !checks.Passed ? null : new VisitorIdentified
+        {
+            EventId = Ids.Identity(program, customer!, visitorId, clickId),
+            ProgramId = program,
+            OccurredAt = occurredAt,
+            CustomerKey = customer!,
+            VisitorId = visitorId,
+            ClickId = clickId,
+        };
+    }
+
+    /// <summary>The key of a customer; null where none is named. Blanks name nobody: they would all be one person.</summary>
+    public string? Customer(Checks checks, string? value) =>
+        string.IsNullOrWhiteSpace(value) || checks.Optional("customer", value, MaxCustomer) is not { } customer ? null : customers.Key(program, customer);
 
     public static string Source(Checks checks, string? value)
     {

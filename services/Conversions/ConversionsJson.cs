@@ -32,4 +32,8 @@ namespace PartnerPulse.Conversions;
 [JsonSerializable(typeof(AdjustmentTold))]
 [JsonSerializable(typeof(HookAsk))]
 [JsonSerializable(typeof(HookBody))]
+[JsonSerializable(typeof(IdentityAsk))]
+[JsonSerializable(typeof(IdentityAnswer))]
+[JsonSerializable(typeof(IReadOnlyList<IdentityAnswer>))]
+[JsonSerializable(typeof(ErasureAnswer))]
 internal sealed partial class ConversionsJson : JsonSerializerContext;

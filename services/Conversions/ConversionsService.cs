@@ -51,6 +51,8 @@ public static class ConversionsService
         builder.Services.AddHostedService(provider => provider.GetRequiredService<MergeConversions>());
         AddOrdersQueue(builder);
         builder.AddHooks();
+        builder.Services.AddSingleton<CustomerEraser>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<CustomerEraser>());
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
@@ -94,6 +96,8 @@ public static class ConversionsService
         RecordPostback.Map(routes);
         DeclareOrderIdentities.Map(routes);
         SeparateConversion.Map(routes);
+        RecordIdentity.Map(routes);
+        EraseCustomer.Map(routes);
     }
 }
 

@@ -1,14 +1,17 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace PartnerPulse.Conversions;
 
 /// <summary>
 /// Turns a customer's e-mail or account id into a key that only this deployment can make: HMAC-SHA256 over the program and the
-/// trimmed, lower-case value. The value itself is neither kept nor logged.
+/// trimmed, lower-case value. The value itself is neither kept nor logged. Nothing else is folded: that dots and what follows a plus
+/// mean nothing is true of some mail providers only, and two people taken for one is worse than one taken for two. Nor is Unicode
+/// normalised, for which the runtime has no tables here.
 /// </summary>
-internal sealed class CustomerKeys(byte[] secret)
+internal sealed partial class CustomerKeys(byte[] secret)
 {
     /// <summary>Length of the secret in bytes.</summary>
     public const int SecretLength = 32;
@@ -16,11 +19,25 @@ internal sealed class CustomerKeys(byte[] secret)
     // Names the way the key was made, so that another way can stand beside it.
     private const string Prefix = "c1.";
 
+    // What stands in the place of a key once the customer is erased.
+    private const string ErasedPrefix = "e1.";
+
     public string Key(string program, string customer) =>
         Prefix + Base64Url.EncodeToString(HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{program}\u001F{customer.Trim().ToLowerInvariant()}")));
 
     /// <summary>Another key of this deployment, for another purpose; neither tells anything of the other.</summary>
     public byte[] Derive(string purpose, int length) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, length, info: Encoding.UTF8.GetBytes(purpose));
+
+    /// <summary>A token that stands for an erased customer, from randomness alone.</summary>
+    public static string NewToken() => ErasedPrefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
+
+    public static bool IsErased(string? key) => key?.StartsWith(ErasedPrefix, StringComparison.Ordinal) is true;
+
+    /// <summary>Whether a text has the form of a key.</summary>
+    public static bool IsKey(string text) => KeyPattern().IsMatch(text);
+
+    [GeneratedRegex("^c1\\.[A-Za-z0-9_-]{43}$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex KeyPattern();
 
     /// <summary>Reads the secret, or makes it where there is none yet.</summary>
     /// <exception cref="InvalidDataException">The file holds something else.</exception>

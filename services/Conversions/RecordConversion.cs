@@ -124,8 +124,8 @@ internal static class RecordConversion
                 : Difference.Of("currency", recorded.Currency, order.Currency),
             .. Difference.Of("visitorId", recorded.VisitorId, order.VisitorId),
             .. Difference.Of("clickId", recorded.ClickId?.ToString(), order.ClickId?.ToString()),
-            // Only hashes are known, and they help nobody.
-            .. recorded.CustomerKey == order.CustomerKey ? [] : new[] { new FieldFault("customer", "is recorded as another one") },
+            // Only hashes are known, and they help nobody. Of an erased customer not even the hash is.
+            .. recorded.CustomerKey == order.CustomerKey || CustomerKeys.IsErased(recorded.CustomerKey) ? [] : new[] { new FieldFault("customer", "is recorded as another one") },
             .. Difference.Of("coupon", recorded.Coupon, order.Coupon),
             .. Difference.Of("newCustomer", Show(recorded.NewCustomer), Show(order.NewCustomer)),
             .. Difference.Of("test", Show(recorded.Test), Show(order.Test)),
@@ -230,7 +230,7 @@ internal static class RecordConversion
     }
 
     /// <summary>Cuts a list into its elements without reading them, so that one that cannot be read leaves the others alone.</summary>
-    public static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body)
+    public static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body, string what = "orders")
     {
         var elements = new List<ReadOnlyMemory<byte>>();
         if (body.Span.StartsWith("\uFEFF"u8))
@@ -263,6 +263,6 @@ internal static class RecordConversion
 
         return elements.Count <= MaxBatch
             ? (elements, true, null)
-            : (elements, true, new FieldFault("body", $"holds {elements.Count} orders; at most {MaxBatch} are allowed"));
+            : (elements, true, new FieldFault("body", $"holds {elements.Count} {what}; at most {MaxBatch} are allowed"));
     }
 }

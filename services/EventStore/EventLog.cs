@@ -287,6 +287,12 @@ public sealed partial class EventLog
     /// <summary>Wakes the readers that wait for an append.</summary>
     public void SignalAppended() => _appended.Set();
 
+    /// <summary>
+    /// Takes the log's lock until the caller's transaction ends: nothing is appended meanwhile. For what has to look at the log and
+    /// then append, or to change what the log holds of a person that asks to be forgotten.
+    /// </summary>
+    public Task LockAsync(NpgsqlConnection connection, CancellationToken cancellationToken) => LockAsync(connection, LockName, cancellationToken);
+
     private string LockName => $"pulse:{Schema}.mt_events";
 
     private static async Task LockAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)

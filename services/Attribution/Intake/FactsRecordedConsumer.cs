@@ -12,16 +12,25 @@ namespace PartnerPulse.Attribution.Intake;
 
 /// <summary>Appends facts as the bytes they came as. One that this version cannot read goes aside with its reason and stops no other.</summary>
 internal sealed class FactsRecordedConsumer(
-    IntakeWriter intake, [FromKeyedServices(AttributionService.Schema)] EventLog log, ILogger<FactsRecordedConsumer> logger) : IConsumer<FactsRecorded>
+    IntakeWriter intake, Erasure erasure, [FromKeyedServices(AttributionService.Schema)] EventLog log, ILogger<FactsRecordedConsumer> logger) : IConsumer<FactsRecorded>
 {
     public async Task Consume(ConsumeContext<FactsRecorded> context)
     {
         var events = new List<NewEvent>(context.Message.Facts.Count);
+        var erasures = new List<CustomerErased>();
         foreach (var fact in context.Message.Facts)
         {
-            if (Read(fact, out var reason) is { } e)
+            if (Read(fact, out var reason) is { } read)
             {
-                events.Add(e);
+                if (read is CustomerErased erased)
+                {
+                    erasures.Add(erased);
+                }
+                else
+                {
+                    events.Add(IntakeWriter.ToNewEvent(read) with { Data = fact.Data });
+                }
+
                 continue;
             }
 
@@ -31,10 +40,26 @@ internal sealed class FactsRecordedConsumer(
             logger.EventSetAside(id, fact.Type, "intake", reason);
         }
 
-        await intake.AppendAsync(events, Handover.From(context), context.CancellationToken);
+        // The interval is remembered with the last of it. An erasure names what it concerns, before and after it alike.
+        var handover = Handover.From(context);
+        if (erasures.Count == 0)
+        {
+            await intake.AppendAsync(events, handover, context.CancellationToken);
+            return;
+        }
+
+        if (events.Count > 0)
+        {
+            await intake.AppendAsync(events, handover: null, context.CancellationToken);
+        }
+
+        foreach (var erased in erasures)
+        {
+            await erasure.EraseAsync(erased, handover, context.CancellationToken);
+        }
     }
 
-    private static NewEvent? Read(RecordedFact fact, out string reason)
+    private static IEvent? Read(RecordedFact fact, out string reason)
     {
         reason = "";
         if (EventTypes.Find(fact.Type) is not { } type)
@@ -45,9 +70,9 @@ internal sealed class FactsRecordedConsumer(
 
         try
         {
-            return IntakeWriter.ToNewEvent(EventTypes.Deserialize(type, fact.Data.Span)) with { Data = fact.Data };
+            return EventTypes.Deserialize(type, fact.Data.Span);
         }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        catch (JsonException e)
         {
             reason = e.Message;
             return null;

@@ -113,9 +113,11 @@ internal sealed class IntakeWriter(
 
     private async Task AppendAsync(IReadOnlyList<Part> parts, CancellationToken cancellationToken)
     {
-        var events = parts.Count == 1 ? parts[0].Events : parts.SelectMany(p => p.Events).ToArray();
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await log.LockAsync(connection, cancellationToken);
+        var events = await Erasure.WithTokensAsync(
+            connection, log.Schema, parts.Count == 1 ? parts[0].Events : parts.SelectMany(p => p.Events).ToArray(), cancellationToken);
         var added = await log.AppendAsync(connection, events, cancellationToken);
         foreach (var handover in Intervals.Merge(parts.Select(p => p.Handover)))
         {
@@ -149,7 +151,8 @@ internal sealed class IntakeWriter(
         ProgramConfigured program => (Ids.Derive("program", program.ProgramId), "program"),
         CouponAssigned coupon => (Ids.CouponStream(coupon.ProgramId, coupon.Code), "coupon"),
         CouponWithdrawn coupon => (Ids.CouponStream(coupon.ProgramId, coupon.Code), "coupon"),
-        VisitorIdentified identity => (identity.EventId, "identity"),
+        VisitorIdentified identity => (Ids.Customer(identity.ProgramId, identity.CustomerKey), "customer"),
+        CustomerErased erased => (Ids.Customer(erased.ProgramId, erased.Token), "customer"),
         RulesPublished rules => (Ids.Derive("rules", rules.ProgramId), "rules"),
         ReplayRequested replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
         ReplayCompleted replay => (Ids.Derive("replays", replay.ProgramId), "replays"),

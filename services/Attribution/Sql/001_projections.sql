@@ -1,5 +1,5 @@
--- What Attribution derives from its log. Everything in here but intake_progress, set_aside and untold_revisions can be dropped
--- and rebuilt.
+-- What Attribution derives from its log. Everything in here but intake_progress, set_aside, erasures and untold_revisions can be
+-- dropped and rebuilt.
 
 -- Per sender the intervals of its log that have been appended here: (from_position, to_position]. One interval from 0 means
 -- that nothing is missing.
@@ -38,6 +38,16 @@ create table if not exists {schema}.untold_revisions (
     after         json        not null,
     clicks        json        null,
     constraint pk_untold_revisions primary key (id)
+);
+
+-- Events of erased customers that may still come, or come again, with the key: they take the token. See Intake/Erasure.cs.
+create table if not exists {schema}.erasures (
+    event_id  uuid        not null,
+    token     varchar     not null,
+    origin    varchar     not null,
+    position  bigint      not null,
+    erased_at timestamptz not null,
+    constraint pk_erasures primary key (event_id)
 );
 
 -- How to find the conversions that an event concerns. customer is derived from program and key (Ids.Customer); introduces says that

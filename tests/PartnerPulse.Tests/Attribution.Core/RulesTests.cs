@@ -35,7 +35,7 @@ public sealed class RulesTests
 
     [Fact]
     public void The_hash_of_the_default_rules_is_pinned() =>
-        Assert.Equal("214d7faebd69c74ca83658100a111e739458ae9bcdd342ef86dcd83d4af448b5", TestBots.Default.Hash);
+        Assert.Equal("f09f03f3157c5c59a09778338ee6f0991256f9f440a6ef99147871bf7698b812", TestBots.Default.Hash);
 
     [Fact]
     public void Everything_that_can_be_said_is_read()

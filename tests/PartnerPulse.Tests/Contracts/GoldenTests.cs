@@ -205,6 +205,11 @@ public sealed class GoldenTests
             VisitorId = "4f0c2d6a8b1e4c3f9a7d5e2b1c0f8a6d",
             ClickId = s_event,
         },
+        ["customer_erased"] = new CustomerErased
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, Token = "e1.0b5f", Conversions = [s_replay], Identities = [s_event],
+        },
+        ["customer_erased.least"] = new CustomerErased { EventId = s_event, ProgramId = "default", OccurredAt = s_at, Token = "e1.0b5f", Conversions = [] },
         ["link_retired"] = new LinkRetired { EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Slug = "acme-spring" },
         ["rules_published"] = new RulesPublished
         {
