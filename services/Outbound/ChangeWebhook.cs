@@ -21,7 +21,7 @@ internal sealed record ChangeWebhookAsk
 internal static class ChangeWebhook
 {
     /// <summary>The reason that is shown while a person has disabled it.</summary>
-    private const string ByHand = "disabled by hand";
+    public const string ByHand = "disabled by hand";
 
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPatch("/v1/webhooks/{id:guid}", HandleAsync)
@@ -48,7 +48,7 @@ internal static class ChangeWebhook
                 Enabled = true,
                 DisabledReason = null,
                 FailingSince = webhook.Enabled ? webhook.FailingSince : null,
-                Position = ask.SkipMissed == true ? now : webhook.Position,
+                Position = ask.SkipMissed == true ? Math.Max(now, webhook.Position) : webhook.Position,
             },
             false => changed with { Enabled = false, DisabledReason = webhook.DisabledReason ?? ByHand },
             null => changed,
@@ -87,16 +87,16 @@ internal static class ChangeWebhook
             return RegisterWebhook.Unknown(id);
         }
 
-        var changed = Decide(webhook, ask, events, await subscriptions.NowAsync(cancellationToken));
+        var end = await subscriptions.NowAsync(cancellationToken);
         try
         {
-            await subscriptions.SaveAsync(changed, cancellationToken);
+            return await subscriptions.ChangeAsync(webhook.Id, before => Decide(before, ask, events, end), cancellationToken) is { } changed
+                ? TypedResults.Ok(WebhookBody.Of(changed, time.GetUtcNow()))
+                : RegisterWebhook.Unknown(id);
         }
         catch (PostgresException e) when (e is { SqlState: PostgresErrorCodes.UniqueViolation, ConstraintName: "subscriptions_webhook" })
         {
-            return RegisterWebhook.Taken(changed.Url);
+            return RegisterWebhook.Taken(ask.Url!);
         }
-
-        return TypedResults.Ok(WebhookBody.Of(changed, time.GetUtcNow()));
     }
 }

@@ -70,15 +70,19 @@ internal sealed class FanOut : BackgroundService
         }
     }
 
-    /// <summary>One page from each place where subscriptions are, so that one far behind does not hold up those at the end.</summary>
+    /// <summary>
+    /// One page from each place where subscriptions are, so that one far behind does not hold up those at the end. Of very many places some
+    /// by chance: those that may not move on are among them for as long as it takes.
+    /// </summary>
     private async Task<bool> RoundAsync(CancellationToken cancellationToken)
     {
         var places = new List<long>();
         await using (var command = _database.Sql(
             $"""
-             select distinct position from {S}.subscriptions
-              where enabled and position < (select coalesce(max(seq_id), 0) from {_source.Schema}.mt_events)
-              order by position desc limit $1
+             select position from (
+                 select distinct position from {S}.subscriptions
+                  where enabled and position < (select coalesce(max(seq_id), 0) from {_source.Schema}.mt_events)) places
+              order by random() limit $1
              """,
             P(MaxPlaces)))
         await using (var reader = await command.ExecuteReaderAsync(cancellationToken))

@@ -57,9 +57,9 @@ internal static class RotateSecret
         }
 
         var now = time.GetUtcNow();
-        var rotated = Decide(webhook, Signature.NewSecret(), hours, now);
-        await subscriptions.SaveAsync(rotated, cancellationToken);
-        return TypedResults.Ok(WebhookBody.Of(rotated, now, withSecret: true));
+        return await subscriptions.ChangeAsync(webhook.Id, before => Decide(before, Signature.NewSecret(), hours, now), cancellationToken) is { } rotated
+            ? TypedResults.Ok(WebhookBody.Of(rotated, now, withSecret: true))
+            : RegisterWebhook.Unknown(id);
     }
 
     /// <summary>Whether the sender sent a body at all.</summary>

@@ -108,9 +108,9 @@ internal static class SetPostback
         if (await subscriptions.FindPostbackAsync(program, partner, cancellationToken) is { } known)
         {
             var asked = new ChangeWebhookAsk { Url = url, Enabled = ask.Enabled ?? true };
-            var changed = ChangeWebhook.Decide(known, asked, events: null, known.Position);
-            await subscriptions.SaveAsync(changed, cancellationToken);
-            return TypedResults.Ok(PostbackBody.Of(changed));
+            return await subscriptions.ChangeAsync(known.Id, before => ChangeWebhook.Decide(before, asked, events: null, before.Position), cancellationToken) is { } changed
+                ? TypedResults.Ok(PostbackBody.Of(changed))
+                : Unknown(partner);
         }
 
         var now = time.GetUtcNow();
@@ -123,17 +123,13 @@ internal static class SetPostback
             Url = url,
             Events = [EventNames.CreditRevised],
             Position = await subscriptions.NowAsync(cancellationToken),
+            Enabled = ask.Enabled ?? true,
+            DisabledReason = ask.Enabled == false ? ChangeWebhook.ByHand : null,
             CreatedAt = now,
         };
         if (!await subscriptions.AddAsync(postback, cancellationToken))
         {
             return Problem.Of(StatusCodes.Status503ServiceUnavailable, "Try again", new FieldFault("partner", $"'{partner}' was given a postback by somebody else meanwhile"));
-        }
-
-        if (ask.Enabled == false)
-        {
-            postback = ChangeWebhook.Decide(postback, new ChangeWebhookAsk { Enabled = false }, events: null, postback.Position);
-            await subscriptions.SaveAsync(postback, cancellationToken);
         }
 
         return TypedResults.Created($"/v1/postbacks/{partner}", PostbackBody.Of(postback));

@@ -51,20 +51,43 @@ internal sealed class Subscriptions(NpgsqlDataSource database, [FromKeyedService
     public async Task<bool> AddAsync(Subscription subscription, CancellationToken cancellationToken) =>
         await database.Sql(
             $"""
-             insert into {S}.subscriptions (id, program_id, kind, partner_id, url, events, description, position, secret, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing
+             insert into {S}.subscriptions (id, program_id, kind, partner_id, url, events, description, position, secret, created_at, enabled, disabled_reason)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing
              """,
             P(subscription.Id), P(subscription.Program), P(subscription.Kind), OrNull(subscription.Partner, NpgsqlDbType.Varchar), P(subscription.Url),
             P(subscription.Events.ToArray()), OrNull(subscription.Description, NpgsqlDbType.Varchar), P(subscription.Position),
-            OrNull(subscription.Secret, NpgsqlDbType.Bytea), P(subscription.CreatedAt)).RunAsync(cancellationToken) == 1;
+            OrNull(subscription.Secret, NpgsqlDbType.Bytea), P(subscription.CreatedAt),
+            P(subscription.Enabled), OrNull(subscription.DisabledReason, NpgsqlDbType.Varchar)).RunAsync(cancellationToken) == 1;
 
-    /// <summary>Saves what a person may change.</summary>
+    /// <summary>Changes what a person may change, on the subscription as it is in that moment.</summary>
+    /// <returns>The subscription now; null where it is gone.</returns>
     /// <exception cref="PostgresException">A unique violation where another webhook has the address.</exception>
-    public async Task SaveAsync(Subscription subscription, CancellationToken cancellationToken) =>
-        await database.Sql(
+    public async Task<Subscription?> ChangeAsync(Guid id, Func<Subscription, Subscription> decide, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        Subscription? before;
+        await using (var command = connection.Sql($"select {Columns} from {S}.subscriptions where id = $1 for update", P(id)))
+        {
+            before = (await ReadAsync(command, cancellationToken)).SingleOrDefault();
+        }
+
+        if (before is null)
+        {
+            return null;
+        }
+
+        var changed = decide(before);
+        await SaveAsync(connection, changed, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return changed;
+    }
+
+    private static async Task SaveAsync(NpgsqlConnection connection, Subscription subscription, CancellationToken cancellationToken) =>
+        await connection.Sql(
             $"""
              update {S}.subscriptions
-                set url = $2, events = $3, description = $4, position = greatest(position, $5), enabled = $6, disabled_reason = $7, failing_since = $8,
+                set url = $2, events = $3, description = $4, position = $5, enabled = $6, disabled_reason = $7, failing_since = $8,
                     secret = $9, previous_secret = $10, previous_secret_until = $11
               where id = $1
              """,

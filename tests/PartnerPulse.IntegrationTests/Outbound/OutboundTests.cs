@@ -210,6 +210,59 @@ public sealed class OutboundTests
     }
 
     [PostgresFact]
+    public async Task A_receiver_that_has_taken_nothing_for_too_long_is_disabled_with_the_reason_and_what_waits_is_kept()
+    {
+        await using var service = await StartAsync(settings: new() { ["Outbound:DisableAfter"] = "00:00:00.5" });
+        await using var receiver = await Receiver.StartAsync();
+        var broken = true;
+        receiver.Answer = (context, _) =>
+        {
+            context.Response.StatusCode = Volatile.Read(ref broken) ? 500 : 200;
+            return Task.CompletedTask;
+        };
+        var webhook = await RegisterAsync(service, receiver, "conversion.recorded");
+        await AppendAsync(service, Order("1001"), Order("1002"));
+
+        var disabled = await UntilAsync("it is disabled", async () => (await service.GetAsync(PathOf(webhook))).Json is var now && !now.GetProperty("enabled").GetBoolean() ? now : (JsonElement?)null);
+        Assert.StartsWith("nothing was taken since 20", disabled.GetProperty("disabledReason").GetString(), StringComparison.Ordinal);
+        Assert.Equal(1, (await service.GetAsync("/v1/status")).Json.GetProperty("services")[0].GetProperty("figures").GetProperty("disabled").GetInt32());
+
+        Volatile.Write(ref broken, false);
+        (await service.CallAsync(HttpMethod.Patch, PathOf(webhook), """{"enabled":true}""")).AssertStatus(HttpStatusCode.OK);
+        await FinishedAsync(service, $"{PathOf(webhook)}/deliveries", "delivered", count: 2);
+        Assert.False((await service.GetAsync(PathOf(webhook))).Json.TryGetProperty("disabledReason", out _));
+    }
+
+    [PostgresFact]
+    public async Task Changes_at_the_same_time_lose_nothing_of_each_other()
+    {
+        await using var service = await StartAsync();
+        await using var receiver = await Receiver.StartAsync();
+        var webhook = await RegisterAsync(service, receiver, "credit.revised");
+
+        var answers = await Task.WhenAll(
+            Enumerable.Range(0, 20).Select(i => service.CallAsync(HttpMethod.Patch, PathOf(webhook), $$"""{"description":"change {{i}}"}"""))
+                .Append(service.PostAsync($"{PathOf(webhook)}/secret", """{"previousValidHours":0}""")));
+
+        (await service.PostAsync($"{PathOf(webhook)}/test", body: null)).AssertStatus(HttpStatusCode.Accepted);
+        Assert.True(Assert.Single(await receiver.UntilAsync(1)).IsSignedWith(answers[^1].Json.GetProperty("secret").GetString()!, TimeProvider.System.GetUtcNow()));
+    }
+
+    [PostgresFact]
+    public async Task The_description_of_the_service_names_every_path()
+    {
+        await using var service = await StartAsync();
+        var paths = (await service.GetAsync("/openapi.json", scope: null)).AssertStatus(HttpStatusCode.OK).Json.GetProperty("paths");
+        Assert.All(
+            new[]
+            {
+                "/v1/webhooks", "/v1/webhooks/{id}", "/v1/webhooks/{id}/secret", "/v1/webhooks/{id}/test", "/v1/webhooks/{id}/deliveries", "/v1/webhooks/dead-letters",
+                "/v1/webhooks/dead-letters/redeliver", "/v1/webhooks/dead-letters/{delivery}/redeliver", "/v1/postbacks", "/v1/postbacks/{partner}", "/v1/postbacks/{partner}/deliveries",
+            },
+            path => Assert.True(paths.TryGetProperty(path, out _), path));
+    }
+
+    [PostgresFact]
     public async Task Nothing_is_lost_where_a_process_ends_in_the_middle_and_another_begins()
     {
         await using var receiver = await Receiver.StartAsync();
