@@ -15,7 +15,9 @@ internal sealed class Shop(string scheme, string? secret = null)
 {
     public static readonly DateTimeOffset Now = new(2026, 12, 15, 9, 0, 0, TimeSpan.Zero);
 
-    private static readonly TimeProvider s_time = new FixedTime(Now);
+    /// <summary>A clock that stands at <see cref="Now"/>: the samples have times of their own.</summary>
+    public static TimeProvider Clock { get; } = new FixedTime(Now);
+
     private static readonly ConversionReader s_reader = new(new CustomerKeys(new byte[CustomerKeys.SecretLength]), "main", "EUR");
 
     private readonly Dictionary<string, Conversion> _orders = new(StringComparer.Ordinal);
@@ -90,8 +92,8 @@ internal sealed class Shop(string scheme, string? secret = null)
                     Assert.NotEmpty(unclear.Faults);
                     return new Did("unclear", Faults: unclear.Faults);
                 case OrderNews news:
-                    var checks = new Checks(s_time);
-                    return TakeDelivery.Read(news, scheme, s_reader, checks, s_time) is { } asked
+                    var checks = new Checks(Clock);
+                    return TakeDelivery.Read(news, scheme, s_reader, checks, Clock) is { } asked
                         ? Record(asked, news)
                         : new Did("unclear", Faults: checks.Faults);
                 case var other:
