@@ -30,6 +30,12 @@ public sealed record ConversionRecorded : IEvent
     /// <summary>ISO 4217, upper case.</summary>
     public required string Currency { get; init; }
 
+    /// <summary>
+    /// As of when the shop says this amount, where it sends orders repeatedly; see <see cref="ConversionRestated"/>. Absent: the
+    /// oldest of all statements.
+    /// </summary>
+    public DateTimeOffset? AmountAsOf { get; init; }
+
     public bool? NewCustomer { get; init; }
     public bool Test { get; init; }
     public IReadOnlyList<LineItem>? Items { get; init; }

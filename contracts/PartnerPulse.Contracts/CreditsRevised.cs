@@ -15,6 +15,19 @@ public sealed record CreditsRevised : IEvent
     /// <summary>Empty where nobody had credit.</summary>
     public required IReadOnlyList<PartnerCredit> Before { get; init; }
     public required IReadOnlyList<PartnerCredit> After { get; init; }
+
+    /// <summary>
+    /// The clicks that have a share now, ordered by click id: what a partner's own system needs to know its part again. Absent
+    /// where nobody has one, and in events from before the field.
+    /// </summary>
+    public IReadOnlyList<CreditedClick>? Clicks { get; init; }
+}
+
+/// <summary>A click that has a share of a conversion, and whose it is.</summary>
+public sealed record CreditedClick
+{
+    public required Guid ClickId { get; init; }
+    public required string PartnerId { get; init; }
 }
 
 /// <summary>What one partner has of one conversion.</summary>

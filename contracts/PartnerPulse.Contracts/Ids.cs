@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -17,6 +18,23 @@ public static class Ids
 
     /// <summary>The adjustment of a conversion with the shop's own id.</summary>
     public static Guid Adjustment(Guid conversionId, string adjustmentId) => Derive("adjustment", conversionId.ToString("N"), adjustmentId);
+
+    /// <summary>The statement that a conversion amounts to so much as of a time.</summary>
+    public static Guid Restatement(Guid conversionId, DateTimeOffset asOf, long amountMinor, bool cancelled) => Derive(
+        "restatement",
+        conversionId.ToString("N"),
+        asOf.UtcTicks.ToString(CultureInfo.InvariantCulture),
+        amountMinor.ToString(CultureInfo.InvariantCulture),
+        cancelled ? "cancelled" : "");
+
+    /// <summary>That a conversion is the same sale as another.</summary>
+    public static Guid Merge(Guid conversionId, Guid into) => Derive("merge", conversionId.ToString("N"), into.ToString("N"));
+
+    /// <summary>That a conversion is a sale of its own.</summary>
+    public static Guid Separation(Guid conversionId) => Derive("separation", conversionId.ToString("N"));
+
+    /// <summary>The stream of what a program declares to be one sale.</summary>
+    public static Guid OrderIdentities(string program) => Derive("order-identities", program);
 
     /// <summary>
     /// The click that an outside system calls <paramref name="clickId"/>: the id itself where it is a UUID, else one derived

@@ -3,6 +3,7 @@ using PartnerPulse.Conversions;
 using PartnerPulse.Edge;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Outbound;
 using PartnerPulse.Partners;
 
 namespace PartnerPulse.Pulse;
@@ -19,6 +20,7 @@ internal static class StandaloneHost
         builder.AddPartners();
         builder.AddConversions();
         builder.AddEdge();
+        builder.AddOutbound();
         builder.AddBus();
 
         await using var app = builder.Build();
@@ -27,6 +29,7 @@ internal static class StandaloneHost
         app.MapPartners();
         app.MapConversions();
         app.MapEdge();
+        app.MapOutbound();
         await app.RunAsync(cancellation);
     }
 }

@@ -25,6 +25,12 @@ internal sealed class Claim
     /// <summary>Null where nobody has a claim. Writes the verdict of every touch that does not compete.</summary>
     public static Claim? Of(Journey journey, PartnerStandings standings, Rules rules, TouchVerdict[] verdicts)
     {
+        if (journey.SameOrder is not null)
+        {
+            StopAll(journey, StopReason.SameOrder, verdicts);
+            return null;
+        }
+
         var kindCounts = rules.Kinds.Contains(journey.Conversion.Kind);
         var coupon = kindCounts ? OfCoupon(journey, standings, rules) : null;
         if (coupon is not null && rules.Coupon == CouponUse.Override)

@@ -110,7 +110,7 @@ public static class Crediting
                 OriginalMinor = conversion.AmountMinor,
                 NetMinor = net,
                 Credited = false,
-                Reason = StopReason.MostTelling(conversion, rules, verdicts, coupon),
+                Reason = journey.SameOrder is not null ? StopReason.SameOrder : StopReason.MostTelling(conversion, rules, verdicts, coupon),
                 Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
                 Coupon = coupon,
                 Partners = [],
@@ -181,7 +181,8 @@ public static class Crediting
             return null;
         }
 
-        var stoppedBy = !rules.Kinds.Contains(journey.Conversion.Kind) ? StopReason.KindNotCredited
+        var stoppedBy = journey.SameOrder is not null ? StopReason.SameOrder
+            : !rules.Kinds.Contains(journey.Conversion.Kind) ? StopReason.KindNotCredited
             : rules.Coupon is null or CouponUse.Ignore ? StopReason.CouponIgnored
             : rules.Suspended == SuspendedPartners.PassOn && standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt)
                 ? StopReason.SuspendedPartner

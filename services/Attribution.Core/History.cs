@@ -28,6 +28,8 @@ public sealed class History
         var customers = new Dictionary<(string Program, string Customer), Customer>();
         var couponFacts = new Dictionary<Guid, List<IEvent>>();
         var adjustmentsOf = new Dictionary<Guid, List<ConversionAdjusted>>();
+        var statementsOf = new Dictionary<Guid, List<ConversionRestated>>();
+        var identityOf = new Dictionary<Guid, List<IEvent>>();
         var standings = new List<IEvent>();
 
         foreach (var @event in events)
@@ -70,6 +72,21 @@ public sealed class History
                     Under(adjustmentsOf, adjustment.ConversionId).Add(adjustment);
                     break;
 
+                case ConversionRestated statement:
+                    Under(statementsOf, statement.ConversionId).Add(statement);
+                    break;
+
+                case ConversionMerged merged:
+                    Under(identityOf, merged.ConversionId).Add(merged);
+                    break;
+
+                case ConversionSeparated separated:
+                    Under(identityOf, separated.ConversionId).Add(separated);
+                    break;
+
+                case OrderIdentitiesDeclared:
+                    break; // What was found by it came as a merge.
+
                 case PartnerSuspended or PartnerReinstated:
                     standings.Add(@event);
                     break;
@@ -96,7 +113,9 @@ public sealed class History
             var adjustments = adjustmentsOf.GetValueOrDefault(conversion.ConversionId, []);
             var coupons = customer.Conversions.Append(conversion).Select(c => c.Coupon).OfType<string>()
                 .SelectMany(code => couponFacts.GetValueOrDefault(Ids.CouponStream(conversion.ProgramId, code), []));
-            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions));
+            var statements = statementsOf.GetValueOrDefault(conversion.ConversionId, []);
+            var identities = customer.Conversions.Append(conversion).Select(c => c.ConversionId).Distinct().SelectMany(id => identityOf.GetValueOrDefault(id, []));
+            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions, statements, identities));
         }
 
         journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));

@@ -24,7 +24,7 @@ public sealed record Touch(ClickRecorded Click, Evidence Evidence);
 /// The facts about one conversion, whatever the rules: its touches in order (time, then event id as bytes), each once with
 /// its strongest evidence, and its adjustments in the same order.
 /// </summary>
-/// <param name="Conversion">The conversion.</param>
+/// <param name="Conversion">With the amount in force, which a later statement of the shop may have changed: see <see cref="Restated"/>.</param>
 /// <param name="Adjustments">Its adjustments.</param>
 /// <param name="Touches">Its touches.</param>
 /// <param name="CouponPartner">The partner that held its coupon when it happened; null where it has none or nobody held it.</param>
@@ -38,11 +38,17 @@ public sealed record Journey(
     string? CouponPartner,
     ImmutableArray<Journey> Introductions)
 {
+    /// <summary>What the shop said of the amount beside what was recorded; null where it said nothing more.</summary>
+    public Restatements? Restated { get; init; }
+
     /// <summary>
     /// Only so many of a customer's first leads and signups can introduce it: a key that a whole form shares must not make every
     /// later order carry them all.
     /// </summary>
     public const int MostIntroductions = 16;
+
+    /// <summary>That it is the same sale as another conversion, and set aside; null where it stands for itself.</summary>
+    public ConversionMerged? SameOrder { get; init; }
 
     /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
@@ -61,16 +67,21 @@ public sealed record Journey(
     /// <param name="introductions">
     /// Must hold the first <see cref="MostIntroductions"/> leads and signups of its customer, test and not, each.
     /// </param>
+    /// <param name="statements">Must hold every statement of its amount.</param>
+    /// <param name="identities">Must hold every merge and separation of the conversion and of its introductions.</param>
     public static Journey Assemble(
         ConversionRecorded conversion,
         CustomerTies ties,
         IEnumerable<ClickRecorded> clicks,
         IEnumerable<ConversionAdjusted> adjustments,
         IEnumerable<IEvent> coupons,
-        IEnumerable<ConversionRecorded> introductions)
+        IEnumerable<ConversionRecorded> introductions,
+        IEnumerable<ConversionRestated>? statements = null,
+        IEnumerable<IEvent>? identities = null)
     {
         var all = clicks as IReadOnlyCollection<ClickRecorded> ?? [.. clicks];
         var facts = coupons as IReadOnlyCollection<IEvent> ?? [.. coupons];
+        var same = identities as IReadOnlyCollection<IEvent> ?? [.. identities ?? []];
         var own = new List<ConversionAdjusted>();
         foreach (var adjustment in adjustments)
         {
@@ -80,12 +91,17 @@ public sealed record Journey(
             }
         }
 
+        var restated = Restatements.Of(conversion, statements ?? []);
         return new Journey(
-            conversion,
+            restated?.Apply(conversion) ?? conversion,
             InOrder(own, a => a),
             TouchesOf(conversion, ties, all),
             conversion.Coupon is { } code ? CouponHolders.At(facts, conversion.ProgramId, code, conversion.OccurredAt) : null,
-            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: []))]);
+            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: [], statements: null, same))])
+        {
+            Restated = restated,
+            SameOrder = Core.SameOrder.Of(conversion, same),
+        };
     }
 
     /// <summary>Whether conversions of this kind introduce a customer, whose later sales and renewals may inherit from them.</summary>
@@ -175,7 +191,7 @@ public sealed record Journey(
     }
 
     /// <summary>The order of everything: time, then event id as bytes; each event once.</summary>
-    private static ImmutableArray<T> InOrder<T>(List<T> items, Func<T, IEvent> eventOf)
+    internal static ImmutableArray<T> InOrder<T>(List<T> items, Func<T, IEvent> eventOf)
     {
         if (items.Count < 2)
         {

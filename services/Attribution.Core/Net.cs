@@ -32,6 +32,11 @@ internal static class Net
     /// <summary>Whether the whole conversion was called off, which an amount of zero cannot show.</summary>
     public static bool IsCancelled(Journey journey)
     {
+        if (journey.Restated is { InForce.Cancelled: true })
+        {
+            return true;
+        }
+
         foreach (var adjustment in journey.Adjustments)
         {
             if (adjustment.Reason == AdjustmentReason.Cancellation && Counts(adjustment, journey.Conversion))

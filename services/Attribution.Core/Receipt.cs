@@ -26,6 +26,9 @@ public sealed record ConversionReceipt
     /// <summary>One plain sentence.</summary>
     public required string Summary { get; init; }
 
+    /// <summary>The conversion that is kept, where this one is the same sale.</summary>
+    public ReceiptSameOrder? SameOrder { get; init; }
+
     public required ReceiptRules Rules { get; init; }
     public required string EngineVersion { get; init; }
     public required int Generation { get; init; }
@@ -47,6 +50,9 @@ public sealed record ConversionReceipt
 
     /// <summary>In order.</summary>
     public required ImmutableArray<ReceiptAdjustment> Adjustments { get; init; }
+
+    /// <summary>What the shop said of the amount, in order, from what was recorded on; absent where it said it once.</summary>
+    public IReadOnlyList<ReceiptStatement>? Statements { get; init; }
 }
 
 public sealed record ReceiptConversion
@@ -108,6 +114,19 @@ public sealed record ReceiptInheritance
 
     /// <summary>Where its coupon has it.</summary>
     public ReceiptCoupon? Coupon { get; init; }
+}
+
+public sealed record ReceiptSameOrder
+{
+    public required Guid Id { get; init; }
+    public required string Source { get; init; }
+    public required string OrderId { get; init; }
+
+    /// <summary>What is equal in both.</summary>
+    public required ImmutableArray<OrderField> Fields { get; init; }
+
+    /// <summary>Hours that may lie between them.</summary>
+    public required int WithinHours { get; init; }
 }
 
 public sealed record ReceiptRules
@@ -191,6 +210,23 @@ public sealed record ReceiptAdjustment
     public string? Net { get; init; }
 }
 
+/// <summary>One statement of the shop about the conversion's amount before adjustments.</summary>
+public sealed record ReceiptStatement
+{
+    /// <summary>The shop's own time of it; absent for an order that was recorded without.</summary>
+    public DateTimeOffset? AsOf { get; init; }
+
+    /// <summary>Absent where the conversion's is.</summary>
+    public string? Amount { get; init; }
+    public required string Currency { get; init; }
+
+    /// <summary>The order was called off as of then.</summary>
+    public bool Cancelled { get; init; }
+
+    /// <summary>True for the one that says what the conversion amounts to.</summary>
+    public required bool InForce { get; init; }
+}
+
 /// <summary>The one serializer of receipts: camelCase, absent instead of null.</summary>
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, NumberHandling = JsonNumberHandling.Strict)]
 [JsonSerializable(typeof(ConversionReceipt))]
@@ -230,6 +266,14 @@ public static class Receipt
             Decision = decision.Credited ? "credited" : "not-credited",
             Reason = decision.Reason,
             Summary = string.Empty,
+            SameOrder = journey.SameOrder is not { } same ? null : new ReceiptSameOrder
+            {
+                Id = same.Into,
+                Source = same.IntoSource,
+                OrderId = same.IntoOrderId,
+                Fields = [.. same.Rule.Fields],
+                WithinHours = same.Rule.WithinHours,
+            },
             Rules = new ReceiptRules
             {
                 Version = rulesVersion,
@@ -248,6 +292,7 @@ public static class Receipt
             Touches = Touches(decision, rules),
             Partners = Partners(journey, decision, rules),
             Adjustments = Adjustments(journey),
+            Statements = Statements(journey),
         };
         return receipt with { Summary = ReceiptSentences.ForOperator(receipt) };
     }
@@ -270,6 +315,7 @@ public static class Receipt
             Touches = [.. receipt.Touches.Select(touch => touch.Partner == partnerId ? touch : Anonymous(touch))],
             Partners = own,
             Adjustments = seesMoney ? receipt.Adjustments : [.. receipt.Adjustments.Select(a => a with { Amount = null, Net = null })],
+            Statements = seesMoney ? receipt.Statements : receipt.Statements?.Select(s => s with { Amount = null }).ToArray(),
         };
     }
 
@@ -442,6 +488,34 @@ public static class Receipt
         }
 
         return adjustments.MoveToImmutable();
+    }
+
+    private static ReceiptStatement[]? Statements(Journey journey)
+    {
+        if (journey.Restated is not { } restated)
+        {
+            return null;
+        }
+
+        var recorded = new ReceiptStatement
+        {
+            AsOf = restated.RecordedAsOf,
+            Amount = Currency.Format(restated.RecordedMinor, journey.Conversion.Currency),
+            Currency = journey.Conversion.Currency,
+            InForce = restated.InForce is null,
+        };
+        return
+        [
+            recorded,
+            .. restated.Statements.Select(s => new ReceiptStatement
+            {
+                AsOf = s.OccurredAt,
+                Amount = Currency.Format(s.AmountMinor, s.Currency),
+                Currency = s.Currency,
+                Cancelled = s.Cancelled,
+                InForce = s == restated.InForce,
+            }),
+        ];
     }
 
     private static string Fraction(BigInteger numerator, BigInteger denominator)

@@ -121,6 +121,7 @@ internal static class ReceiptSentences
 
     private static string Nobody(ConversionReceipt receipt) => receipt.Reason switch
     {
+        StopReason.SameOrder => Because(StopReason.SameOrder, receipt, sign: null),
         StopReason.NoTouches => "no click belongs to it",
         StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt, sign: null),
         StopReason.SuspendedPartner when receipt.Coupon?.StoppedBy == StopReason.SuspendedPartner => "the partner of its coupon was suspended at the time of the conversion",
@@ -133,6 +134,7 @@ internal static class ReceiptSentences
 
     private static string Because(string reason, ConversionReceipt receipt, string? sign) => reason switch
     {
+        StopReason.SameOrder => $"it is the same sale as order {receipt.SameOrder!.OrderId} of {receipt.SameOrder.Source}, which is kept",
         StopReason.KindNotCredited => $"the rules do not credit a {receipt.Conversion.Kind}",
         StopReason.CouponOverride => "the rules put the coupon of another partner before clicks",
         StopReason.Inherited => $"the {receipt.InheritedFrom!.Kind} of {Time(receipt.InheritedFrom.OccurredAt)} introduced the customer, whose shares it takes",

@@ -6,6 +6,9 @@ namespace PartnerPulse.Attribution.Core;
 /// <summary>Why a touch does not compete, or a conversion has no credit. The words of receipts; a word never changes meaning.</summary>
 public static class StopReason
 {
+    /// <summary>The conversion is the same sale as another one, reported another way.</summary>
+    public const string SameOrder = "same-order";
+
     /// <summary>The rules do not credit conversions of this kind at all.</summary>
     public const string KindNotCredited = "kind-not-credited";
 
@@ -41,7 +44,7 @@ public static class StopReason
     /// <summary>Those of a touch, in the order in which the rules are asked.</summary>
     public static ImmutableArray<string> InOrder { get; } =
     [
-        KindNotCredited, CouponOverride, Inherited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Bot,
+        SameOrder, KindNotCredited, CouponOverride, Inherited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Bot,
         Head, SuspendedPartner, RepeatClick,
     ];
 

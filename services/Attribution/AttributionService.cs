@@ -3,6 +3,7 @@ using Microsoft.Extensions.Options;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Attribution.Matches;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Attribution.Receipts;
 using PartnerPulse.Attribution.Replays;
@@ -32,25 +33,14 @@ public static class AttributionService
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
         builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
         builder.Services.AddHostedService<OpenProjections>();
-        builder.AddRelayToBus(Schema, new HashSet<string>(StringComparer.Ordinal) { EventTypes.Of<CreditsRevised>().Name });
+        builder.AddRelayToBus(Schema, Topology.Announcements);
 
         builder.Services.AddSingleton<Erasure>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Erasure>());
         builder.Services.AddSingleton<IntakeWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<IntakeWriter>());
         builder.AddConsumer<ClicksRecordedConsumer, ClicksRecorded>();
-        builder.AddConsumer<FactConsumer<ConversionRecorded>, ConversionRecorded>();
-        builder.AddConsumer<FactConsumer<ConversionAdjusted>, ConversionAdjusted>();
-        builder.AddConsumer<FactConsumer<PartnerEnrolled>, PartnerEnrolled>();
-        builder.AddConsumer<FactConsumer<PartnerSuspended>, PartnerSuspended>();
-        builder.AddConsumer<FactConsumer<PartnerReinstated>, PartnerReinstated>();
-        builder.AddConsumer<FactConsumer<LinkPublished>, LinkPublished>();
-        builder.AddConsumer<FactConsumer<LinkRetired>, LinkRetired>();
-        builder.AddConsumer<FactConsumer<ProgramConfigured>, ProgramConfigured>();
-        builder.AddConsumer<FactConsumer<CouponAssigned>, CouponAssigned>();
-        builder.AddConsumer<FactConsumer<CouponWithdrawn>, CouponWithdrawn>();
-        builder.AddConsumer<FactConsumer<VisitorIdentified>, VisitorIdentified>();
-        builder.AddConsumer<CustomerErasedConsumer, CustomerErased>();
+        builder.AddConsumer<FactsRecordedConsumer, FactsRecorded>();
 
         builder.Services.AddSingleton<ProjectionProgress>();
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));
@@ -63,6 +53,7 @@ public static class AttributionService
         builder.Services.AddSingleton<ReadReplay>();
         builder.Services.AddSingleton<DiffReplay>();
         builder.Services.AddSingleton<ReadReceipt>();
+        builder.Services.AddSingleton<FindMatches>();
         builder.Services.AddSingleton<IStatusSource, AttributionStatus>();
         builder.Services.AddHealthChecks().AddCheck<ProjectorCheck>("projector");
     }
@@ -79,6 +70,7 @@ public static class AttributionService
         DiscardReplay.Map(app);
         ReadCredits.Map(app);
         ReadReceipt.Map(app);
+        FindMatches.Map(app);
         SetAsideEndpoints.Map(app);
         RequestRebuild.Map(app);
     }

@@ -1,3 +1,4 @@
+using Npgsql;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 
@@ -6,6 +7,9 @@ namespace PartnerPulse.Conversions;
 /// <summary>Orders in the log.</summary>
 internal sealed class ConversionLog(EventLog log, string program)
 {
+    /// <summary>Orders that are named as set aside for one.</summary>
+    public const int MaxSetAside = 100;
+
     public const string CustomerStreamType = "customer";
 
     private const string StreamType = "conversion";
@@ -46,10 +50,47 @@ internal sealed class ConversionLog(EventLog log, string program)
         log.AppendNewAsync(identities.Select(i => New(Ids.Customer(i.ProgramId, i.CustomerKey), i, CustomerStreamType)).ToArray(), cancellationToken);
 
     public Task<AppendOutcome> AppendAsync(ConversionAdjusted adjustment, long expectedVersion, CancellationToken cancellationToken) =>
-        log.AppendAsync(adjustment.ConversionId, expectedVersion, [New(adjustment.ConversionId, adjustment)], cancellationToken);
+        AppendAsync(adjustment.ConversionId, [adjustment], expectedVersion, cancellationToken);
 
-    private static IEvent Event(StoredEvent stored) => EventTypes.Deserialize(
-        EventTypes.Find(stored.Type) ?? throw new InvalidDataException($"The event '{stored.Type}' of an order is not known here."), stored.Data.Span);
+    /// <summary>Appends what happened to one order, all of it or nothing.</summary>
+    public Task<AppendOutcome> AppendAsync(
+        Guid conversionId, IReadOnlyList<IEvent> events, long expectedVersion, CancellationToken cancellationToken) =>
+        log.AppendAsync(conversionId, expectedVersion, events.Select(e => New(conversionId, e)).ToArray(), cancellationToken);
+
+    public Task<AppendOutcome> AppendAsync(ConversionSeparated separation, long expectedVersion, CancellationToken cancellationToken) =>
+        log.AppendAsync(separation.ConversionId, expectedVersion, [New(separation.ConversionId, separation)], cancellationToken);
+
+    public static NewEvent New(ConversionMerged merge) => New(merge.ConversionId, merge);
+
+    public static NewEvent New(OrderIdentitiesDeclared declared) => New(Ids.OrderIdentities(declared.ProgramId), declared) with { StreamType = "order-identities" };
+
+    /// <summary>Orders that were set aside for this one and are not separated, by their natural keys.</summary>
+    public async Task<IReadOnlyList<(Guid ConversionId, string Source, string OrderId)>> SetAsideForAsync(Guid conversionId, CancellationToken cancellationToken)
+    {
+        await using var command = log.DataSource.CreateCommand(
+            $"""
+             select conversion_id, source, order_id from {log.Schema}.merges m
+              where into_id = $1
+                and not exists (select from {log.Schema}.mt_events e where e.stream_id = m.conversion_id and e.type = '{EventTypes.Of<ConversionSeparated>().Name}')
+              order by source, order_id limit {MaxSetAside}
+             """);
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = conversionId });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var found = new List<(Guid, string, string)>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            found.Add((reader.GetGuid(0), reader.GetString(1), reader.GetString(2)));
+        }
+
+        return found;
+    }
+
+    /// <summary>An event of an order's stream.</summary>
+    /// <exception cref="InvalidDataException">This version does not know it.</exception>
+    public static IEvent Event(string type, ReadOnlySpan<byte> data) => EventTypes.Deserialize(
+        EventTypes.Find(type) ?? throw new InvalidDataException($"The event '{type}' of an order is not known here."), data);
+
+    private static IEvent Event(StoredEvent stored) => Event(stored.Type, stored.Data.Span);
 
     internal static NewEvent New(Guid stream, IEvent e, string streamType = StreamType)
     {

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
@@ -21,6 +22,13 @@ public static class ConversionsService
         builder.Services.AddOptions<ConversionsOptions>().BindConfiguration("Conversions")
             .Validate(options => options.CustomerKeyFile.Length > 0, "Conversions:CustomerKeyFile is required: the file of the key that hashes customers; it is created if missing.")
             .Validate(options => Currency.Decimals(options.DefaultCurrency) is not null, "Conversions:DefaultCurrency must be a currency of ISO 4217.")
+            .Validate(
+                options => string.IsNullOrEmpty(options.Attribution.Url) || (Uri.TryCreate(options.Attribution.Url, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"),
+                "Conversions:Attribution:Url must be an address 'http://…' or 'https://…'.")
+            .Validate(
+                options => string.IsNullOrEmpty(options.Attribution.Url) || !string.IsNullOrEmpty(options.Attribution.Key),
+                "Conversions:Attribution:Key is required where Conversions:Attribution:Url is set.")
+            .Validate(options => options.ImportMaxBytes > 0, "Conversions:ImportMaxBytes must be more than 0.")
             .ValidateOnStart();
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ConversionsJson.Default));
         builder.Services.AddSingleton(provider => new ConversionReader(
@@ -31,13 +39,49 @@ public static class ConversionsService
             provider.GetRequiredKeyedService<EventLog>(Schema),
             provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
         builder.Services.AddSingleton<ConversionAdjuster>();
+        builder.Services.AddHttpClient(nameof(Matches));
+        builder.Services.AddSingleton<Matches>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Matches>());
+        builder.Services.AddSingleton(provider => new ReportReader(
+            provider.GetRequiredService<ConversionReader>(), provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program));
+        builder.Services.AddSingleton<ReportWriter>();
+        builder.Services.AddSingleton<ImportConversions>();
+        builder.Services.AddSingleton<DeclareOrderIdentities>();
+        builder.Services.AddSingleton<MergeConversions>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<MergeConversions>());
+        AddOrdersQueue(builder);
+        builder.AddHooks();
         builder.Services.AddSingleton<CustomerEraser>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<CustomerEraser>());
         builder.Services.AddSingleton<ConversionWriter>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ConversionWriter>());
     }
 
-    /// <summary>The endpoints under <c>/v1/conversions</c>.</summary>
+    private static void AddOrdersQueue(IHostApplicationBuilder builder)
+    {
+        var broker = (builder.Configuration.GetSection("Bus").Get<BusOptions>() ?? new BusOptions()).OrdersBroker is { } address ? new OrdersBroker(address) : null;
+        builder.Services.AddSingleton(_ => new OrderErrors(broker));
+        if (broker is null)
+        {
+            return;
+        }
+
+        builder.Services.AddSingleton(broker);
+        builder.Services.AddSingleton<OrdersQueue>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<OrdersQueue>());
+        builder.Services.AddHealthChecks().AddCheck<OrdersQueueCheck>("orders");
+    }
+
+    private static void AddHooks(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton(provider => new HookSources(
+            provider.GetRequiredKeyedService<EventLog>(Schema),
+            CustomerKeys.Open(provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.CustomerKeyFile)));
+        builder.Services.AddSingleton<DeliveryRecorder>();
+        builder.Services.AddHostedService<OpenHooks>();
+    }
+
+    /// <summary>Every way in: requests, webhooks, postbacks, files and the queue's errors.</summary>
     public static void MapConversions(this IEndpointRouteBuilder routes)
     {
         // Opens the customer key now: a key that cannot be read stops the start, not the first order.
@@ -45,6 +89,13 @@ public static class ConversionsService
         RecordConversion.Map(routes);
         AdjustConversion.Map(routes);
         ReadConversion.Map(routes);
+        ImportConversions.Map(routes);
+        OrderErrors.Map(routes);
+        TakeDelivery.Map(routes);
+        SetUpHook.Map(routes);
+        RecordPostback.Map(routes);
+        DeclareOrderIdentities.Map(routes);
+        SeparateConversion.Map(routes);
         RecordIdentity.Map(routes);
         EraseCustomer.Map(routes);
     }
@@ -58,4 +109,20 @@ public sealed class ConversionsOptions
 
     /// <summary>Currency of a lead or a signup that names no amount.</summary>
     public string DefaultCurrency { get; set; } = "EUR";
+
+    /// <summary>Bytes of one import. Memory does not grow with it.</summary>
+    public long ImportMaxBytes { get; set; } = 4L * 1024 * 1024 * 1024;
+
+    /// <summary>Where to ask whether an order has a click.</summary>
+    public AttributionOptions Attribution { get; set; } = new();
+}
+
+/// <summary>How Conversions reaches Attribution. Nothing that is recorded depends on it.</summary>
+public sealed class AttributionOptions
+{
+    /// <summary>Address of the service. Where absent, answers do not say whether an order is matched.</summary>
+    public string? Url { get; set; }
+
+    /// <summary>API key with the scope <c>read</c>.</summary>
+    public string? Key { get; set; }
 }

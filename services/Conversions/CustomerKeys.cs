@@ -25,6 +25,9 @@ internal sealed partial class CustomerKeys(byte[] secret)
     public string Key(string program, string customer) =>
         Prefix + Base64Url.EncodeToString(HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{program}\u001F{customer.Trim().ToLowerInvariant()}")));
 
+    /// <summary>Another key of this deployment, for another purpose; neither tells anything of the other.</summary>
+    public byte[] Derive(string purpose, int length) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, length, info: Encoding.UTF8.GetBytes(purpose));
+
     /// <summary>A token that stands for an erased customer, from randomness alone.</summary>
     public static string NewToken() => ErasedPrefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
 

@@ -22,13 +22,22 @@ internal sealed record ConversionBody
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public DateTimeOffset? OccurredAt { get; init; }
 
+    /// <summary>The amount in force, before adjustments.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Amount { get; init; }
+
+    /// <summary>As of when the shop says the amount; absent for an order that was recorded without.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? AmountAsOf { get; init; }
+
+    /// <summary>True where the shop called the order off, and has not taken that back.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Cancelled { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Currency { get; init; }
 
-    /// <summary>The amount after the adjustments, never below zero nor above the original.</summary>
+    /// <summary>The amount after the adjustments, never below zero nor above the amount in force.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Net { get; init; }
 
@@ -54,7 +63,23 @@ internal sealed record ConversionBody
     public IReadOnlyList<ItemBody>? Items { get; init; }
 
     public required IReadOnlyList<AdjustmentBody> Adjustments { get; init; }
+
+    /// <summary>The conversions that are the same sale and have its credit: this one is set aside. Absent where there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<SameOrderBody>? SameOrderAs { get; init; }
+
+    /// <summary>Conversions that are the same sale and were set aside for this one; the first hundred. Absent where there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<SameOrderBody>? SetAside { get; init; }
+
+    /// <summary>When it was taken for a sale of its own. Absent where it never was.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? SeparatedAt { get; init; }
 }
+
+/// <param name="Rule">What makes them one; absent where it is told at the other.</param>
+internal sealed record SameOrderBody(
+    Guid ConversionId, string Source, string OrderId, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] OrderIdentity? Rule = null);
 
 internal sealed record ItemBody(string Product, int Quantity, string Amount);
 
@@ -84,9 +109,18 @@ internal static class ReadConversion
 
         var id = Ids.Conversion(log.Program, source, orderId);
         var (conversion, version) = await log.LoadAsync(id, cancellationToken);
-        return version == 0
-            ? Problem.NotFound("orderId", $"'{orderId}' of '{source}' is not recorded")
-            : TypedResults.Ok(Show(id, source, orderId, conversion));
+        if (version == 0)
+        {
+            return Problem.NotFound("orderId", $"'{orderId}' of '{source}' is not recorded");
+        }
+
+        var setAside = await log.SetAsideForAsync(id, cancellationToken);
+        return TypedResults.Ok(Show(id, source, orderId, conversion) with
+        {
+            SameOrderAs = conversion is { Separated: null, Merges: [_, ..] } ? [.. conversion.Merges.Select(m => new SameOrderBody(m.Into, m.IntoSource, m.IntoOrderId, m.Rule))] : null,
+            SetAside = setAside.Count == 0 ? null : [.. setAside.Select(s => new SameOrderBody(s.ConversionId, s.Source, s.OrderId))],
+            SeparatedAt = conversion.Separated?.OccurredAt,
+        });
     }
 
     private static ConversionBody Show(Guid id, string source, string orderId, Conversion conversion)
@@ -112,7 +146,9 @@ internal static class ReadConversion
             Status = "recorded",
             Kind = order.Kind,
             OccurredAt = order.OccurredAt,
-            Amount = Currency.Format(order.AmountMinor, order.Currency),
+            Amount = Currency.Format(conversion.AmountMinor!.Value, order.Currency),
+            AmountAsOf = conversion.InForce?.OccurredAt ?? order.AmountAsOf,
+            Cancelled = conversion.InForce is { Cancelled: true } ? true : null,
             Currency = order.Currency,
             Net = Currency.Format(conversion.NetMinor!.Value, order.Currency),
             VisitorId = order.VisitorId,

@@ -10,7 +10,7 @@ using PartnerPulse.Hosting.Problems;
 namespace PartnerPulse.Conversions;
 
 /// <summary>An order as a shop reports it.</summary>
-internal sealed record ConversionAsk
+internal record ConversionAsk
 {
     public string? Source { get; init; }
     public string? OrderId { get; init; }
@@ -44,10 +44,17 @@ internal sealed record ItemAsk
 }
 
 /// <summary>What became of one order.</summary>
+/// <param name="ConversionId">Its id; absent where it was rejected.</param>
+/// <param name="Status"><c>recorded</c>, <c>already-recorded</c>, in a list also <c>conflict</c> and <c>rejected</c>.</param>
+/// <param name="Errors">What a conflict or a rejection is about.</param>
+/// <param name="Matched">Whether a click or a partner's coupon is known by which it could be credited; absent where Attribution could not be asked.</param>
+/// <param name="MatchReason">Why it is not matched, or why that is not known.</param>
 internal sealed record ConversionAnswer(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Guid? ConversionId,
     string Status,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<FieldFault>? Errors = null);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<FieldFault>? Errors = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? Matched = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? MatchReason = null);
 
 /// <summary><c>POST /v1/conversions</c>: records an order, or a list of them. The same again changes nothing.</summary>
 internal static class RecordConversion
@@ -127,7 +134,7 @@ internal static class RecordConversion
     }
 
     private static async Task<Results<Created<ConversionAnswer>, Ok<ConversionAnswer>, Ok<IReadOnlyList<ConversionAnswer>>, ProblemHttpResult>> HandleAsync(
-        HttpRequest request, ConversionReader reader, ConversionWriter writer, TimeProvider time, CancellationToken cancellationToken)
+        HttpRequest request, ConversionReader reader, ConversionWriter writer, Matches matches, TimeProvider time, CancellationToken cancellationToken)
     {
         using var buffer = new MemoryStream();
         await request.Body.CopyToAsync(buffer, cancellationToken);
@@ -139,7 +146,7 @@ internal static class RecordConversion
 
         if (!isList)
         {
-            return await OneAsync(elements[0], reader, writer, time, cancellationToken);
+            return await OneAsync(elements[0], reader, writer, matches, time, cancellationToken);
         }
 
         var answers = new ConversionAnswer?[elements.Count];
@@ -157,18 +164,18 @@ internal static class RecordConversion
             }
         }
 
-        var outcomes = await writer.RecordAsync(asked, cancellationToken);
+        var (outcomes, found) = await RecordAsync(asked, writer, matches, cancellationToken);
         var next = 0;
         for (var i = 0; i < answers.Length; i++)
         {
-            answers[i] ??= Answer(outcomes[next++]);
+            answers[i] ??= Answer(outcomes[next], found[next++]);
         }
 
         return TypedResults.Ok<IReadOnlyList<ConversionAnswer>>(answers!);
     }
 
     private static async Task<Results<Created<ConversionAnswer>, Ok<ConversionAnswer>, Ok<IReadOnlyList<ConversionAnswer>>, ProblemHttpResult>> OneAsync(
-        ReadOnlyMemory<byte> element, ConversionReader reader, ConversionWriter writer, TimeProvider time, CancellationToken cancellationToken)
+        ReadOnlyMemory<byte> element, ConversionReader reader, ConversionWriter writer, Matches matches, TimeProvider time, CancellationToken cancellationToken)
     {
         var (order, faults) = Read(element.Span, reader, time);
         if (order is null)
@@ -176,11 +183,11 @@ internal static class RecordConversion
             return Problem.Invalid(faults);
         }
 
-        var outcomes = await writer.RecordAsync([order], cancellationToken);
+        var (outcomes, found) = await RecordAsync([order], writer, matches, cancellationToken);
         return outcomes[0] switch
         {
-            Recorded r => TypedResults.Created(OrderPath.Of(order.Order.Source, order.Order.OrderId), Answer(r)),
-            AlreadyRecorded r => TypedResults.Ok(Answer(r)),
+            Recorded r => TypedResults.Created(OrderPath.Of(order.Order.Source, order.Order.OrderId), Answer(r, found[0])),
+            AlreadyRecorded r => TypedResults.Ok(Answer(r, found[0])),
             RecordedDifferently r => Problem.Conflict(r.Differences),
             var other => throw new UnreachableException(other.ToString()),
         };
@@ -192,10 +199,19 @@ internal static class RecordConversion
 
     private static string? Show(bool? flag) => flag switch { true => "true", false => "false", null => null };
 
-    private static ConversionAnswer Answer(Outcome outcome) => outcome switch
+    /// <summary>The commit and the question go side by side: neither needs the other's answer.</summary>
+    private static async Task<(IReadOnlyList<Outcome> Outcomes, IReadOnlyList<Match> Matches)> RecordAsync(
+        IReadOnlyList<Asked> asked, ConversionWriter writer, Matches matches, CancellationToken cancellationToken)
     {
-        Recorded r => new ConversionAnswer(r.ConversionId, "recorded"),
-        AlreadyRecorded r => new ConversionAnswer(r.ConversionId, "already-recorded"),
+        var finding = matches.FindAsync([.. asked.Select(a => a.Order)], cancellationToken);
+        var outcomes = await writer.RecordAsync(asked, cancellationToken);
+        return (outcomes, await finding);
+    }
+
+    private static ConversionAnswer Answer(Outcome outcome, Match match) => outcome switch
+    {
+        Recorded r => new ConversionAnswer(r.ConversionId, "recorded", Matched: match.Matched, MatchReason: match.Reason),
+        AlreadyRecorded r => new ConversionAnswer(r.ConversionId, "already-recorded", Matched: match.Matched, MatchReason: match.Reason),
         RecordedDifferently r => new ConversionAnswer(r.ConversionId, "conflict", r.Differences),
         var other => throw new UnreachableException(other.ToString()),
     };
@@ -214,7 +230,7 @@ internal static class RecordConversion
     }
 
     /// <summary>Cuts a list into its elements without reading them, so that one that cannot be read leaves the others alone.</summary>
-    internal static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body, string what = "orders")
+    public static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body, string what = "orders")
     {
         var elements = new List<ReadOnlyMemory<byte>>();
         if (body.Span.StartsWith("\uFEFF"u8))

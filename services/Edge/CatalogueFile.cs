@@ -136,10 +136,9 @@ internal sealed class CatalogueFile : IDisposable
 
     private static SqliteConnection TryOpen(string file)
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Pooling = false }.ToString());
+        var connection = SqliteFiles.Open(file);
         try
         {
-            connection.Open();
             using var command = connection.CreateCommand();
             command.CommandText = "pragma user_version";
 
@@ -228,9 +227,7 @@ internal sealed class CatalogueFile : IDisposable
         var partners = new Dictionary<string, Partner>(StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
         var destinations = new Dictionary<string, Destination>(StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
         var row = new char[1024];
-        using var connection = new SqliteConnection(
-            new SqliteConnectionStringBuilder { DataSource = _connection.DataSource, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
-        connection.Open();
+        using var connection = SqliteFiles.Open(_connection.DataSource, SqliteOpenMode.ReadOnly);
         using var links = new Statement(
             connection.Handle!,
             $"""

@@ -151,7 +151,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         var referrer = checks.Optional("referrer", asked.Referrer, MaxAddressLength);
         var userAgent = checks.Optional("userAgent", asked.UserAgent, RequestFacts.MaxUserAgentLength);
         var campaign = checks.Optional("campaign", asked.Campaign, MaxNameLength);
-        var query = Query(landing);
+        var query = QueryText.Of(landing);
         var facts = QueryText.Read(query);
         return new ClickRecorded
         {
@@ -192,20 +192,6 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         }
 
         return host;
-    }
-
-    /// <summary>The raw query of an address, without the question mark; null where there is none.</summary>
-    internal static string? Query(string? address)
-    {
-        if (address is null)
-        {
-            return null;
-        }
-
-        var fragment = address.IndexOf('#', StringComparison.Ordinal);
-        var whole = fragment < 0 ? address : address[..fragment];
-        var query = whole.IndexOf('?', StringComparison.Ordinal);
-        return query < 0 || query + 1 == whole.Length ? null : whole[(query + 1)..];
     }
 
     private async ValueTask<bool> FlushAsync(Run run)

@@ -148,7 +148,7 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
             return Answer(new LandingAnswer(click, Origins: program.Origins));
         }
 
-        var query = ImportClicks.Query(url);
+        var query = QueryText.Of(url);
         switch (Decide(program.PartnerParameters, query, value => catalogue.FindRef(program.Id, value)))
         {
             case Brought { Partner: var partner }:

@@ -15,6 +15,20 @@ internal static class QueryText
 {
     private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
+    /// <summary>The raw query of an address, without the question mark; null where there is none.</summary>
+    public static string? Of(string? address)
+    {
+        if (address is null)
+        {
+            return null;
+        }
+
+        var fragment = address.IndexOf('#', StringComparison.Ordinal);
+        var whole = fragment < 0 ? address : address[..fragment];
+        var query = whole.IndexOf('?', StringComparison.Ordinal);
+        return query < 0 || query + 1 == whole.Length ? null : whole[(query + 1)..];
+    }
+
     /// <param name="query">Without the question mark.</param>
     public static QueryFacts Read(ReadOnlySpan<char> query)
     {
@@ -50,25 +64,6 @@ internal static class QueryText
             ? null
             : new Campaign { Source = source, Medium = medium, Name = name, Term = term, Content = content };
         return new QueryFacts(campaign, subIds, test);
-    }
-
-    /// <summary>
-    /// The first value, decoded and not empty, of the first of <paramref name="names"/> that the query has; null where it has none.
-    /// With a program's <see cref="ProgramSettings.PartnerParameters"/>: what names the partner on a landing page.
-    /// </summary>
-    /// <param name="query">Without the question mark.</param>
-    /// <param name="names">In the order in which they are tried, whatever the order in the query.</param>
-    public static string? FirstOf(ReadOnlySpan<char> query, IReadOnlyList<string> names)
-    {
-        foreach (var name in names)
-        {
-            if (TryFind(query, name, out var value))
-            {
-                return Decode(value);
-            }
-        }
-
-        return null;
     }
 
     /// <summary>The first value of a name that is not empty, as it was sent.</summary>

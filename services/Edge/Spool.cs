@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
+using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Bus;
 
@@ -39,6 +40,8 @@ internal sealed class Spool : ITailedLog, IDisposable
 
     private const int MaxPooled = 1_024;
     private const int MaxPooledBytes = 32 * 1024;
+
+    private static readonly string s_click = EventTypes.Of<ClickRecorded>().Name;
 
     // The relay is woken this often at most: on a page of hundreds it spends a fraction of what it spends on a page of one.
     private static readonly TimeSpan s_wakeRelay = TimeSpan.FromMilliseconds(20);
@@ -113,8 +116,7 @@ internal sealed class Spool : ITailedLog, IDisposable
         try
         {
             _writeConnection = SpoolFile.Open(options.Data, options.Durability, time, logger);
-            _readConnection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
-            _readConnection.Open();
+            _readConnection = SqliteFiles.Open(file, SqliteOpenMode.ReadOnly);
             _read = _readConnection.CreateCommand();
             _read.CommandText = "select last, count, data, checksum from clicks where last > $position order by last";
             _read.Parameters.Add("$position", SqliteType.Integer);
@@ -380,7 +382,7 @@ internal sealed class Spool : ITailedLog, IDisposable
             var end = lines.Span.IndexOf((byte)'\n');
             if (at > position)
             {
-                events.Add(new TailedEvent(at, lines[..end]));
+                events.Add(new TailedEvent(at, s_click, lines[..end]));
             }
 
             lines = lines[(end + 1)..];

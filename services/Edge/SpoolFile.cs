@@ -73,7 +73,7 @@ internal static class SpoolFile
             logger.SpoolSalvaged(damage, aside, salvage.Clicks, salvage.Unreadable);
         }
 
-        var connection = Connect(file);
+        var connection = SqliteFiles.Open(file);
         try
         {
             Execute(connection, "pragma journal_mode = wal");
@@ -189,7 +189,7 @@ internal static class SpoolFile
 
     private static string? DamageOfContent(string file)
     {
-        using var connection = Connect(file);
+        using var connection = SqliteFiles.Open(file);
 
         // The last connection copies the log into the file as it closes; a damaged file stays as it was found.
         _ = raw.sqlite3_db_config(connection.Handle, raw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, out _);
@@ -247,7 +247,7 @@ internal static class SpoolFile
         var file = Path.Combine(folder, Unfinished);
         File.Delete(file);
         File.Delete(file + "-journal");
-        using (var connection = Connect(file))
+        using (var connection = SqliteFiles.Open(file))
         {
             Execute(connection, "pragma journal_mode = delete");
             Execute(connection, "pragma synchronous = full");
@@ -282,7 +282,7 @@ internal static class SpoolFile
     private static void Exchange(string folder, TimeProvider time)
     {
         string aside;
-        using (var connection = Connect(Path.Combine(folder, Salvaged)))
+        using (var connection = SqliteFiles.Open(Path.Combine(folder, Salvaged)))
         {
             aside = Path.Combine(folder, Scalar(connection, "select file from salvage order by rowid desc") as string ?? AsideName(folder, time));
         }
@@ -333,21 +333,6 @@ internal static class SpoolFile
         seed.Parameters.AddWithValue("$checksum", (long)Checksum(id, 0));
         seed.ExecuteNonQuery();
         transaction.Commit();
-    }
-
-    private static SqliteConnection Connect(string file)
-    {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Pooling = false }.ToString());
-        try
-        {
-            connection.Open();
-            return connection;
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
     }
 
     private static SqliteCommand Command(SqliteConnection connection, string sql)

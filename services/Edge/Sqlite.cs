@@ -1,3 +1,4 @@
+using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
 namespace PartnerPulse.Edge;
@@ -7,6 +8,27 @@ internal sealed class SqliteFault(int code, string message) : Exception(message)
 {
     /// <summary>SQLite's result code.</summary>
     public int Code { get; } = code;
+}
+
+/// <summary>Connections to the edge's files.</summary>
+internal static class SqliteFiles
+{
+    /// <summary>Opens a connection that is closed when it is disposed: a pool would hold the file beyond that.</summary>
+    /// <exception cref="SqliteException">The file cannot be opened.</exception>
+    public static SqliteConnection Open(string file, SqliteOpenMode mode = SqliteOpenMode.ReadWriteCreate)
+    {
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = mode, Pooling = false }.ToString());
+        try
+        {
+            connection.Open();
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
 }
 
 /// <summary>

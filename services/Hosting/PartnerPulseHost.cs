@@ -31,6 +31,8 @@ public static class PartnerPulseHost
         });
         // A line a request would be most of the log, and of the work; traces and metrics carry it.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("System.Net.Http.HttpClient", LogLevel.Warning);
+        // Its line has the address, and an address may carry a key (postback): not even where the rest of the framework is turned up.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning);
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddApiKeys();
         builder.Services.AddProblemDetails();

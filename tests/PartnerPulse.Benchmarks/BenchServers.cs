@@ -5,6 +5,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using PartnerPulse.Attribution;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions;
 using PartnerPulse.Edge;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
@@ -17,6 +18,7 @@ internal static class BenchServers
 {
     public const string Bare = "bare";
     public const string Attribution = "attribution";
+    public const string Conversions = "conversions";
 
     /// <summary>Links in the catalogue of an edge under load.</summary>
     public const int Links = 100_000;
@@ -27,7 +29,7 @@ internal static class BenchServers
     public static Command Command()
     {
         var kind = new Argument<string>("kind");
-        kind.AcceptOnlyFromAmong(Bare, nameof(Durability.Disk), nameof(Durability.Process), Attribution);
+        kind.AcceptOnlyFromAmong(Bare, nameof(Durability.Disk), nameof(Durability.Process), Attribution, Conversions);
         var folder = new Argument<string>("folder");
         var port = new Argument<int>("port");
         var command = new Command("server", "A server under load.") { kind, folder, port };
@@ -39,6 +41,7 @@ internal static class BenchServers
             {
                 Bare => BareAsync(p, cancellation),
                 Attribution => AttributionAsync(f, p, cancellation),
+                Conversions => ConversionsAsync(f, p, cancellation),
                 _ => EdgeAsync(k, f, p, cancellation),
             });
         });
@@ -103,6 +106,19 @@ internal static class BenchServers
         await app.RunAsync(cancellation);
     }
 
+    private static async Task ConversionsAsync(string folder, int port, CancellationToken cancellation)
+    {
+        var builder = await BuilderAsync(folder, port, cancellation);
+        builder.AddPartnerPulse();
+        builder.AddPostgres();
+        builder.AddConversions();
+        builder.AddBus();
+        await using var app = builder.Build();
+        app.UsePartnerPulse();
+        app.MapConversions();
+        await app.RunAsync(cancellation);
+    }
+
     /// <summary>A host with a key and no log output; the environment adds to it.</summary>
     private static async Task<WebApplicationBuilder> BuilderAsync(string folder, int port, CancellationToken cancellation)
     {
@@ -150,16 +166,23 @@ internal static class BenchServers
         }
     }
 
-    /// <summary>Waits until the server redirects that slug.</summary>
-    public static async Task UntilUpAsync(int port, string slug, CancellationToken cancellation)
+    /// <summary>Waits until an edge redirects.</summary>
+    public static Task UntilUpAsync(int port, string slug, CancellationToken cancellation) =>
+        UntilAnsweredAsync(port, $"/r/{slug}", System.Net.HttpStatusCode.Found, cancellation);
+
+    /// <summary>Waits until a service says that it is ready.</summary>
+    public static Task UntilReadyAsync(int port, CancellationToken cancellation) =>
+        UntilAnsweredAsync(port, "/ready", System.Net.HttpStatusCode.OK, cancellation);
+
+    private static async Task UntilAnsweredAsync(int port, string path, System.Net.HttpStatusCode status, CancellationToken cancellation)
     {
         using var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
         while (true)
         {
             try
             {
-                using var response = await client.GetAsync(new Uri($"http://127.0.0.1:{port}/r/{slug}"), cancellation);
-                if (response.StatusCode == System.Net.HttpStatusCode.Found)
+                using var response = await client.GetAsync(new Uri($"http://127.0.0.1:{port}{path}"), cancellation);
+                if (response.StatusCode == status)
                 {
                     return;
                 }

@@ -50,6 +50,24 @@ internal static class LogTables
         return watch.Elapsed;
     }
 
+    /// <summary>One statement that inserts events and their new streams, in a commit of its own, and asks nothing.</summary>
+    public static async Task InsertAsync(EventLog log, IReadOnlyList<NewEvent> events, CancellationToken cancellation)
+    {
+        await using var command = log.DataSource.CreateCommand(
+            $"""
+             with rows as (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[]) as r(id, stream, data, type, dotnet)),
+             streams as (insert into {log.Schema}.mt_streams (id, type, version) select stream, 'conversion', 1 from rows)
+             insert into {log.Schema}.mt_events (seq_id, id, stream_id, version, data, type, mt_dotnet_type)
+             select nextval('{log.Schema}.mt_events_sequence'), id, stream, 1, data::jsonb, type, dotnet from rows
+             """);
+        command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. events.Select(e => e.Id)] });
+        command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. events.Select(e => e.StreamId)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => System.Text.Encoding.UTF8.GetString(e.Data.Span))] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => e.Type)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => e.DotnetType)] });
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
     /// <summary>Every row of the log through Npgsql, the bytes of its content fetched and not looked at.</summary>
     public static async Task<TimeSpan> DrainAsync(EventLog log, CancellationToken cancellation)
     {

@@ -47,14 +47,24 @@ internal static class SeededHistory
         Via = ClickVia.Redirect,
     };
 
-    private static ConversionRecorded Conversion(int number, string visitor, DateTimeOffset at)
+    private static ConversionRecorded Conversion(int number, string visitor, DateTimeOffset at) => Order("bench", number) with { VisitorId = visitor, OccurredAt = at };
+
+    /// <summary>An order as a shop reports it.</summary>
+    public static ConversionRecorded Order(string source, int number)
     {
         var order = number.ToString(CultureInfo.InvariantCulture);
-        var id = Ids.Conversion("main", "bench", order);
+        var id = Ids.Conversion("main", source, order);
         return new ConversionRecorded
         {
-            EventId = id, ProgramId = "main", OccurredAt = at, ConversionId = id, Kind = ConversionKind.Sale, Source = "bench", OrderId = order,
-            VisitorId = visitor, AmountMinor = 1_000 + (number % 20_000), Currency = "EUR",
+            EventId = id, ProgramId = "main", OccurredAt = s_start.AddSeconds(number), ConversionId = id, Kind = ConversionKind.Sale, Source = source, OrderId = order,
+            VisitorId = Visitor(number), AmountMinor = 1_000 + (number % 20_000), Currency = "EUR",
         };
+    }
+
+    /// <summary>The same as the body of a request.</summary>
+    public static string OrderJson(string source, int number)
+    {
+        var order = Order(source, number);
+        return $$"""{"source":"{{order.Source}}","orderId":"{{order.OrderId}}","kind":"sale","occurredAt":"{{order.OccurredAt:O}}","amount":"{{Currency.Format(order.AmountMinor, order.Currency)}}","currency":"EUR","visitorId":"{{order.VisitorId}}"}""";
     }
 }

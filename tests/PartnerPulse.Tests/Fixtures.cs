@@ -52,3 +52,16 @@ public sealed class FixtureFactAttribute : FactAttribute
         }
     }
 }
+
+/// <summary>A theory over shared data, which says so where the data is absent.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class FixtureTheoryAttribute : TheoryAttribute
+{
+    public FixtureTheoryAttribute(string fixture)
+    {
+        if (!File.Exists(Fixtures.Find(fixture)))
+        {
+            Skip = $"needs {Fixtures.Find(fixture)}, which is not here";
+        }
+    }
+}

@@ -34,7 +34,7 @@ internal static class AdminKey
     }
 
     /// <summary>Makes what is missing and writes <c>keys.json</c>.</summary>
-    public static (string Admin, string Edge, string KeysFile) Provide(DataFolder data)
+    public static (string Admin, string Reader, string KeysFile) Provide(DataFolder data)
     {
         var given = Environment.GetEnvironmentVariable(Variable);
         if (given is { Length: > 0 and < 16 })
@@ -43,15 +43,15 @@ internal static class AdminKey
         }
 
         var admin = given is { Length: > 0 } ? given : data.SecretWord(Name, "pulse_");
-        // The edge and the status page read what other services publish; they need no more than that.
-        var edge = data.SecretWord(EdgeName, "pulse_");
+        // Services and the status page read what other services publish; they need no more than that.
+        var reader = data.SecretWord(EdgeName, "pulse_");
         var keys = new[]
         {
             new { name = "admin", sha256 = Hash(admin), scopes = new[] { "admin" }, program = "main" },
-            new { name = "edge", sha256 = Hash(edge), scopes = new[] { "read" }, program = "main" },
+            new { name = "edge", sha256 = Hash(reader), scopes = new[] { "read" }, program = "main" },
         };
         data.WritePrivate("keys.json", System.Text.Json.JsonSerializer.Serialize(keys, Api.Json));
-        return (admin, edge, data.File("keys.json"));
+        return (admin, reader, data.File("keys.json"));
     }
 
     public static string Hash(string key) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)));

@@ -11,7 +11,7 @@ internal static class Services
 
     /// <summary>The services of the wanted mode, without the gateway.</summary>
     public static IReadOnlyList<ProcessSpec> For(
-        UpCommand.Wanted wanted, (string Admin, string Edge, string KeysFile) keys, string postgres, string? rabbitMq)
+        UpCommand.Wanted wanted, (string Admin, string Reader, string KeysFile) keys, string postgres, string? rabbitMq)
     {
         var common = new Dictionary<string, string?>(StringComparer.Ordinal)
         {
@@ -23,7 +23,9 @@ internal static class Services
             ["Pulse__Data"] = wanted.Data.Path,
             ["Edge__PublicUrl"] = wanted.Url,
             ["Edge__Partners__Url"] = wanted.Distributed ? Address(wanted, PartnersPort) : wanted.Url,
-            ["Edge__Partners__Key"] = keys.Edge,
+            ["Edge__Partners__Key"] = keys.Reader,
+            ["Conversions__Attribution__Url"] = wanted.Distributed ? Address(wanted, AttributionPort) : wanted.Url,
+            ["Conversions__Attribution__Key"] = keys.Reader,
             ["Edge__SigningKeyFile"] = wanted.Data.SecretKeyFile("edge-signing.key"),
             ["Conversions__CustomerKeyFile"] = wanted.Data.SecretKeyFile("customer-pepper.key"),
         };
@@ -39,12 +41,14 @@ internal static class Services
         common["Status__Peers__0"] = Address(wanted, EdgePort);
         common["Status__Peers__1"] = Address(wanted, ConversionsPort);
         common["Status__Peers__2"] = Address(wanted, PartnersPort);
+        common["Status__Peers__3"] = Address(wanted, OutboundPort);
         return
         [
             Own("partners", "PartnerPulse.Partners", PartnersPort),
             Own("conversions", "PartnerPulse.Conversions", ConversionsPort),
             Own("attribution", "PartnerPulse.Attribution", AttributionPort),
             Own("edge", "PartnerPulse.Edge", EdgePort),
+            Own("outbound", "PartnerPulse.Outbound", OutboundPort),
         ];
 
         ProcessSpec Own(string name, string assembly, int offset)
@@ -64,6 +68,7 @@ internal static class Services
             ["Gateway__Conversions"] = Address(wanted, ConversionsPort),
             ["Gateway__Partners"] = Address(wanted, PartnersPort),
             ["Gateway__Attribution"] = Address(wanted, AttributionPort),
+            ["Gateway__Outbound"] = Address(wanted, OutboundPort),
         };
         return Service("gateway", fileName, arguments, OuterUrl(wanted), wanted.Url, routes, wanted);
     }
@@ -76,6 +81,10 @@ internal static class Services
     private const int ConversionsPort = 2;
     private const int PartnersPort = 3;
     private const int AttributionPort = 4;
+    private const int OutboundPort = 5;
+
+    /// <summary>Ports after the system's own that a distributed run takes.</summary>
+    public const int PortsBehindTheGateway = 5;
 
     // Only the gateway is for the world; behind it everything stays on the loopback interface.
     private static string Address(UpCommand.Wanted wanted, int offset) => $"http://127.0.0.1:{(wanted.Port + offset).ToString(CultureInfo.InvariantCulture)}";

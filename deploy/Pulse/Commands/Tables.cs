@@ -71,6 +71,12 @@ internal static class Tables
         }
 
         AnsiConsole.Write(table);
+        foreach (var statement in List(receipt["statements"]))
+        {
+            var inForce = statement["inForce"]?.GetValue<bool>() == true ? ", in force" : "";
+            AnsiConsole.MarkupLineInterpolated($"amount as of {(statement["asOf"] is { } asOf ? Day(asOf) : "the first record")}: {statement["amount"]} {statement["currency"]}{inForce}");
+        }
+
         foreach (var adjustment in List(receipt["adjustments"]))
         {
             AnsiConsole.MarkupLineInterpolated($"{adjustment["reason"]} {adjustment["id"]}, {Day(adjustment["occurredAt"])}: {adjustment["amount"]} {adjustment["currency"]}");

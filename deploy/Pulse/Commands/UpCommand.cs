@@ -18,7 +18,7 @@ internal static class UpCommand
         var distributed = new Option<bool>("--distributed") { Description = "Every service its own process, on RabbitMQ." };
         var port = new Option<int>("--port")
         {
-            Description = "Port of the system; --distributed uses the four after it as well.", DefaultValueFactory = _ => DefaultPort, HelpName = "PORT",
+            Description = "Port of the system; --distributed uses the five after it as well.", DefaultValueFactory = _ => DefaultPort, HelpName = "PORT",
         };
         port.Validators.Add(result =>
         {
@@ -283,7 +283,7 @@ internal static class UpCommand
         var outer = wanted.Listen == "localhost" ? [IPAddress.Loopback, IPAddress.IPv6Loopback] : new[] { IPAddress.Parse(wanted.Listen) };
         var needed = outer.Where(address => address.AddressFamily != AddressFamily.InterNetworkV6 || Socket.OSSupportsIPv6)
             .Select(address => (Address: address, wanted.Port))
-            .Concat(wanted.Distributed ? Enumerable.Range(1, 4).Select(i => (Address: IPAddress.Loopback, Port: wanted.Port + i)) : []);
+            .Concat(wanted.Distributed ? Enumerable.Range(1, Services.PortsBehindTheGateway).Select(i => (Address: IPAddress.Loopback, Port: wanted.Port + i)) : []);
         foreach (var (address, port) in needed)
         {
             if (!Ports.IsFree(address, port))

@@ -6,6 +6,7 @@ internal enum Upstream
     Conversions,
     Partners,
     Attribution,
+    Outbound,
 }
 
 /// <summary>Which service a path belongs to. Every path of the API is unique across services.</summary>
@@ -23,10 +24,14 @@ internal static class Routes
         ("/v1/postback", Upstream.Conversions),
         ("/v1/imports/conversions", Upstream.Conversions),
         ("/v1/hooks", Upstream.Conversions),
+        ("/v1/orders", Upstream.Conversions),
+        ("/v1/order-identities", Upstream.Conversions),
         ("/v1/partners", Upstream.Partners),
         ("/v1/coupons", Upstream.Partners),
         ("/v1/program", Upstream.Partners),
         ("/v1/catalogue", Upstream.Partners),
+        ("/v1/webhooks", Upstream.Outbound),
+        ("/v1/postbacks", Upstream.Outbound),
         ("/v1", Upstream.Attribution),
     ];
 

@@ -226,9 +226,17 @@ internal sealed class Generations(string schema, BotLists lists)
             var was = before.GetValueOrDefault(decision.ConversionId, []);
             if (!was.SequenceEqual(decision.Partners))
             {
-                yield return new Revision(decision.ConversionId, decision.Currency, was, decision.Partners);
+                yield return new Revision(decision.ConversionId, decision.Currency, was, decision.Partners, Clicks(decision));
             }
         }
+    }
+
+    private static CreditedClick[]? Clicks(Decision decision)
+    {
+        var clicks = decision.Touches.Where(t => t.Share > 0)
+            .Select(t => new CreditedClick { ClickId = t.Touch.Click.EventId, PartnerId = t.Touch.Click.PartnerId }).ToArray();
+        Array.Sort(clicks, (a, b) => Ids.CompareBytes(a.ClickId, b.ClickId));
+        return clicks.Length == 0 ? null : clicks;
     }
 
     private async Task CopyDecisionsAsync(
@@ -293,4 +301,5 @@ internal sealed class Generations(string schema, BotLists lists)
 }
 
 /// <summary>What changed in one conversion.</summary>
-internal sealed record Revision(Guid ConversionId, string Currency, IReadOnlyList<PartnerCredit> Before, IReadOnlyList<PartnerCredit> After);
+internal sealed record Revision(
+    Guid ConversionId, string Currency, IReadOnlyList<PartnerCredit> Before, IReadOnlyList<PartnerCredit> After, IReadOnlyList<CreditedClick>? Clicks);

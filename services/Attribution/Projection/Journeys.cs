@@ -143,6 +143,15 @@ internal sealed class Journeys(string schema, ILogger logger)
                 case ConversionAdjusted adjustment:
                     conversions.Add(adjustment.ConversionId);
                     break;
+                case ConversionRestated statement:
+                    conversions.Add(statement.ConversionId);
+                    break;
+                case ConversionMerged merged:
+                    conversions.Add(merged.ConversionId);
+                    break;
+                case ConversionSeparated separated:
+                    conversions.Add(separated.ConversionId);
+                    break;
                 case PartnerSuspended suspended:
                     partners.Add(suspended.PartnerId);
                     break;
@@ -275,7 +284,7 @@ internal sealed class Journeys(string schema, ILogger logger)
         var customers = await ReadTiesAsync(connection, customersIds, cancellationToken);
         var introducing = await ReadIntroducingAsync(connection, customersIds, cancellationToken);
         var everybody = people.Concat(introducing.Values.SelectMany(p => p)).DistinctBy(p => p.ConversionId).ToArray();
-        var (conversions, adjustments) = await ReadConversionsAsync(connection, everybody, position, cancellationToken);
+        var (conversions, adjustments, statements, identities) = await ReadConversionsAsync(connection, everybody, position, cancellationToken);
         var coupons = await ReadCouponsAsync(connection, Present(everybody.Select(p => p.CouponStream)), position, cancellationToken);
 
         var clicks = new Clicks();
@@ -312,7 +321,9 @@ internal sealed class Journeys(string schema, ILogger logger)
                 [.. ofStreams.SelectMany(clicks.OfStream), .. ofClicks.Select(clicks.ById).OfType<ClickRecorded>()],
                 adjustments.GetValueOrDefault(person.ConversionId, []),
                 ofCoupons.SelectMany(stream => coupons.GetValueOrDefault(stream, [])),
-                leads.Select(p => conversions[p.ConversionId])));
+                leads.Select(p => conversions[p.ConversionId]),
+                statements.GetValueOrDefault(person.ConversionId, []),
+                those.SelectMany(p => identities.GetValueOrDefault(p.ConversionId, []))));
             keys.AddRange(ofStreams.Concat(ofClicks).Concat(ofCoupons).Distinct().Select(key => (key, person.ConversionId)));
         }
 
@@ -433,16 +444,23 @@ internal sealed class Journeys(string schema, ILogger logger)
 
     private static Guid[] Present(IEnumerable<Guid?> ids) => ids.OfType<Guid>().Distinct().ToArray();
 
-    private async Task<(Dictionary<Guid, ConversionRecorded> Conversions, Dictionary<Guid, List<ConversionAdjusted>> Adjustments)> ReadConversionsAsync(
+    private async Task<(
+        Dictionary<Guid, ConversionRecorded> Conversions,
+        Dictionary<Guid, List<ConversionAdjusted>> Adjustments,
+        Dictionary<Guid, List<ConversionRestated>> Statements,
+        Dictionary<Guid, List<IEvent>> Identities)> ReadConversionsAsync(
         NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
+        var identity = new Dictionary<Guid, List<IEvent>>();
         var conversions = new Dictionary<Guid, ConversionRecorded>();
         var adjustments = new Dictionary<Guid, List<ConversionAdjusted>>();
+        var statements = new Dictionary<Guid, List<ConversionRestated>>();
         await using var command = connection.Sql(
             $"""
              select type, data from {schema}.mt_events
               where stream_id = any($1) and seq_id <= $2
-                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}')
+                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}', '{EventTypes.Of<ConversionRestated>().Name}',
+                             '{EventTypes.Of<ConversionMerged>().Name}', '{EventTypes.Of<ConversionSeparated>().Name}')
              """,
             P(people.Select(p => p.ConversionId).ToArray()), P(position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -462,12 +480,36 @@ internal sealed class Journeys(string schema, ILogger logger)
 
                     list.Add(adjustment);
                     break;
+                case ConversionRestated statement:
+                    if (!statements.TryGetValue(statement.ConversionId, out var said))
+                    {
+                        statements[statement.ConversionId] = said = [];
+                    }
+
+                    said.Add(statement);
+                    break;
+                case ConversionMerged merged:
+                    Identity(merged.ConversionId).Add(merged);
+                    break;
+                case ConversionSeparated separated:
+                    Identity(separated.ConversionId).Add(separated);
+                    break;
                 default:
                     break;
             }
         }
 
-        return (conversions, adjustments);
+        return (conversions, adjustments, statements, identity);
+
+        List<IEvent> Identity(Guid conversionId)
+        {
+            if (!identity.TryGetValue(conversionId, out var list))
+            {
+                identity[conversionId] = list = [];
+            }
+
+            return list;
+        }
     }
 
     private async Task ReadClicksAsync(

@@ -36,6 +36,7 @@ internal sealed class Projector : BackgroundService
     private readonly ILogger<Projector> _logger;
     private readonly Journeys _journeys;
     private readonly Generations _generations;
+    private readonly PromotionRevisions _revisions;
     private readonly ResiliencePipeline _pipeline;
 
     public Projector(
@@ -51,6 +52,7 @@ internal sealed class Projector : BackgroundService
         _logger = logger;
         _journeys = new Journeys(log.Schema, logger);
         _generations = generations;
+        _revisions = new PromotionRevisions(log);
         _pipeline = new ResiliencePipelineBuilder()
             .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) =>
             {
@@ -77,6 +79,7 @@ internal sealed class Projector : BackgroundService
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
         await LeadAsync(connection, cancellationToken);
+        await _revisions.TellAllAsync(connection, cancellationToken);
         await RebuildAsync(connection, cancellationToken);
     }
 
@@ -103,7 +106,7 @@ internal sealed class Projector : BackgroundService
 
         foreach (var fact in promoted)
         {
-            await ApplyAsync(connection, fact, target, catchUp: false, cancellationToken);
+            await ApplyAsync(connection, fact, target, told: true, catchUp: false, cancellationToken);
         }
 
         // Freshly filled tables have no statistics, and a plan made for an empty table is a bad one.
@@ -160,6 +163,7 @@ internal sealed class Projector : BackgroundService
             await using var command = connection.Sql("select pg_try_advisory_lock(hashtextextended($1, 0))", P($"pulse:{_log.Schema}.projector"));
             if (await command.ExecuteScalarAsync(cancellationToken) is true)
             {
+                _revisions.LookAgain();
                 return;
             }
 
@@ -169,6 +173,8 @@ internal sealed class Projector : BackgroundService
 
     private async Task<bool> ProjectPageAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
+        // Before anything changes the same credits again: what is told of a conversion follows from what was told before.
+        await _revisions.TellAllAsync(connection, cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var position = await LockCheckpointAsync(connection, cancellationToken);
         if (position == RebuildRequested)
@@ -207,13 +213,14 @@ internal sealed class Projector : BackgroundService
             await FoldAsync(connection, active, affected, page, revisions, cancellationToken);
         }
 
+        var told = await _log.CheckpointAsync(connection, Told, cancellationToken);
         foreach (var fact in page.Facts.Where(IsRulesOrReplay))
         {
-            await ApplyAsync(connection, fact, page.To, catchUp: true, cancellationToken);
+            await ApplyAsync(connection, fact, page.To, told: page.To <= told, catchUp: true, cancellationToken);
         }
 
         await _log.SaveCheckpointAsync(connection, Checkpoint, page.To, cancellationToken);
-        await TellAsync(connection, page, revisions, cancellationToken);
+        await TellAsync(connection, page, told, revisions, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         if (revisions.Count > 0)
         {
@@ -246,6 +253,7 @@ internal sealed class Projector : BackgroundService
                     Currency = revision.Currency,
                     Before = revision.Before,
                     After = revision.After,
+                    Clicks = revision.Clicks,
                 });
             }
         }
@@ -254,15 +262,19 @@ internal sealed class Projector : BackgroundService
         await _generations.SaveAsync(connection, active with { FoldedTo = page.To, FoldedConversion = Guid.AllBitsSet }, cancellationToken);
     }
 
-    private async Task TellAsync(NpgsqlConnection connection, LogPage page, List<CreditsRevised> revisions, CancellationToken cancellationToken)
+    private async Task TellAsync(NpgsqlConnection connection, LogPage page, long told, List<CreditsRevised> revisions, CancellationToken cancellationToken)
     {
-        if (revisions.Count == 0 || page.To <= await _log.CheckpointAsync(connection, Told, cancellationToken))
+        if (page.To <= told || (revisions.Count == 0 && !page.Facts.Any(fact => fact is ReplayPromoted)))
         {
             revisions.Clear();
             return;
         }
 
         await _log.SaveCheckpointAsync(connection, Told, page.To, cancellationToken);
+        if (revisions.Count == 0)
+        {
+            return;
+        }
 
         // Last in the transaction: it holds the log's lock until the commit.
         await _log.AppendAsync(connection, revisions.Select(Intake.IntakeWriter.ToNewEvent).ToArray(), cancellationToken);
@@ -271,7 +283,8 @@ internal sealed class Projector : BackgroundService
     private static bool IsRulesOrReplay(IEvent fact) =>
         fact is RulesPublished or ReplayRequested or ReplayCompleted or ReplayPromoted or ReplayDiscarded;
 
-    private async Task ApplyAsync(NpgsqlConnection connection, IEvent fact, long position, bool catchUp, CancellationToken cancellationToken)
+    private async Task ApplyAsync(
+        NpgsqlConnection connection, IEvent fact, long position, bool told, bool catchUp, CancellationToken cancellationToken)
     {
         var s = _log.Schema;
         switch (fact)
@@ -300,7 +313,7 @@ internal sealed class Projector : BackgroundService
                     .RunAsync(cancellationToken);
                 break;
             case ReplayPromoted replay:
-                await PromoteAsync(connection, replay, catchUp, cancellationToken);
+                await PromoteAsync(connection, replay, told, catchUp, cancellationToken);
                 break;
             case ReplayDiscarded replay:
                 await connection.Sql($"update {s}.generations set state = 'discarded' where generation = $1 and state <> 'active'", P(replay.Generation))
@@ -312,7 +325,7 @@ internal sealed class Projector : BackgroundService
     }
 
     /// <summary>One transaction: what is left of the generation is folded, and it counts from here on.</summary>
-    private async Task PromoteAsync(NpgsqlConnection connection, ReplayPromoted replay, bool catchUp, CancellationToken cancellationToken)
+    private async Task PromoteAsync(NpgsqlConnection connection, ReplayPromoted replay, bool told, bool catchUp, CancellationToken cancellationToken)
     {
         var s = _log.Schema;
         if (await _generations.LockAsync(connection, replay.Generation, cancellationToken) is not { } generation)
@@ -323,6 +336,11 @@ internal sealed class Projector : BackgroundService
         if (catchUp)
         {
             await _generations.CatchUpAsync(connection, generation, cancellationToken);
+        }
+
+        if (!told && await _generations.ActiveAsync(connection, cancellationToken) is { } before)
+        {
+            await _revisions.KeepAsync(connection, replay, before.Number, cancellationToken);
         }
 
         await connection.Sql($"update {s}.generations set state = 'retired' where state = 'active'").RunAsync(cancellationToken);

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
+using PartnerPulse.Attribution.Intake;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
@@ -75,8 +76,7 @@ internal static class SetAsideEndpoints
 
         try
         {
-            EventTypes.Deserialize(type, e.Data.Span);
-            await log.AppendAsync(connection, [e with { DotnetType = type.DotnetType }], cancellationToken);
+            await log.AppendAsync(connection, [IntakeWriter.ToNewEvent(EventTypes.Deserialize(type, e.Data.Span)) with { Data = e.Data }], cancellationToken);
         }
         catch (Exception fault) when (fault is System.Text.Json.JsonException or PostgresException { SqlState: ['2', '2', ..] })
         {

@@ -1,4 +1,5 @@
--- What Attribution derives from its log. Everything in here but intake_progress, set_aside and erasures can be dropped and rebuilt.
+-- What Attribution derives from its log. Everything in here but intake_progress, set_aside, erasures and untold_revisions can be
+-- dropped and rebuilt.
 
 -- Per sender the intervals of its log that have been appended here: (from_position, to_position]. One interval from 0 means
 -- that nothing is missing.
@@ -21,6 +22,22 @@ create table if not exists {schema}.set_aside (
     set_aside_at timestamptz not null default now(),
     constraint pk_set_aside primary key (id),
     constraint set_aside_once unique (event_id, stage)
+);
+
+-- What a promotion changed and has not been told yet: one row a conversion, before and after as they stood in the transaction
+-- that promoted. The projector tells them in order, a few thousand a commit, before it goes on.
+create table if not exists {schema}.untold_revisions (
+    id            bigint generated always as identity,
+    event_id      uuid        not null,
+    program_id    varchar     not null,
+    occurred_at   timestamptz not null,
+    conversion_id uuid        not null,
+    generation    int         not null,
+    currency      varchar     not null,
+    before        json        not null,
+    after         json        not null,
+    clicks        json        null,
+    constraint pk_untold_revisions primary key (id)
 );
 
 -- Events of erased customers that may still come, or come again, with the key: they take the token. See Intake/Erasure.cs.

@@ -1,4 +1,3 @@
-using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 
 namespace PartnerPulse.Hosting.Bus;
@@ -30,9 +29,9 @@ public sealed class EventLogTail(EventLog log, IReadOnlySet<string>? handsOn) : 
         var to = position;
         await foreach (var stored in log.StreamAllAsync(position, max, cancellationToken))
         {
-            if (handsOn?.Contains(stored.Type) is not false && EventTypes.Find(stored.Type) is { } type)
+            if (handsOn?.Contains(stored.Type) is not false)
             {
-                events.Add(new TailedEvent(stored.Position, EventTypes.Deserialize(type, stored.Data.Span)));
+                events.Add(new TailedEvent(stored.Position, stored.Type, stored.Data));
             }
 
             to = stored.Position;

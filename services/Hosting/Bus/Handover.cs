@@ -16,6 +16,9 @@ public sealed record Handover(string Origin, long After, long To)
     private const string AfterHeader = "pulse-after";
     private const string ToHeader = "pulse-to";
 
+    /// <summary>Names of the headers that say it.</summary>
+    public static IReadOnlyList<string> Headers { get; } = [OriginHeader, AfterHeader, ToHeader];
+
     /// <summary>Null for a message that did not come from a relay.</summary>
     public static Handover? From(ConsumeContext context) =>
         context.Headers.TryGetHeader(OriginHeader, out var origin)

@@ -1,5 +1,3 @@
-using PartnerPulse.Contracts;
-
 namespace PartnerPulse.Hosting.Bus;
 
 /// <summary>A log that a relay tails: the event store of a service, or the spool of an edge.</summary>
@@ -28,18 +26,8 @@ public interface ITailedLog
 /// <param name="To">Position of the last event that was read, handed on or not; the position asked for where there was none.</param>
 public sealed record TailPage(IReadOnlyList<TailedEvent> Events, long To);
 
-/// <summary>An event of a tailed log: the event itself, or a click as the line of JSON that it was written as.</summary>
-public readonly record struct TailedEvent
-{
-    public TailedEvent(long position, IEvent @event) => (Position, Event) = (position, @event);
-
-    public TailedEvent(long position, ReadOnlyMemory<byte> click) => (Position, Click) = (position, click);
-
-    public long Position { get; }
-
-    /// <summary>Null for a click that is a line.</summary>
-    public IEvent? Event { get; }
-
-    /// <summary>A <see cref="ClickRecorded"/> as UTF-8 JSON; empty where there is an <see cref="Event"/>.</summary>
-    public ReadOnlyMemory<byte> Click { get; }
-}
+/// <summary>An event of a tailed log, as the log holds it.</summary>
+/// <param name="Position">Its place in the log.</param>
+/// <param name="Type">Its published name.</param>
+/// <param name="Data">The event as UTF-8 JSON.</param>
+public readonly record struct TailedEvent(long Position, string Type, ReadOnlyMemory<byte> Data);

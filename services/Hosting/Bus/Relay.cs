@@ -17,6 +17,11 @@ internal sealed class Relay : BackgroundService
     /// <summary>Events in flight between two checkpoints, at most.</summary>
     public const int PageSize = 4_000;
 
+    /// <summary>Bytes of events in one message, until the one that reaches it; brokers refuse messages of many megabytes.</summary>
+    private const int MaxBytes = 1024 * 1024;
+
+    private static readonly string s_click = EventTypes.Of<ClickRecorded>().Name;
+
     // A log can also be appended to by another process, which wakes nobody here.
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
@@ -85,53 +90,63 @@ internal sealed class Relay : BackgroundService
     }
 
     /// <summary>Cuts the page into messages whose intervals lie end to end from <paramref name="after"/> to the page's end.</summary>
-    private IEnumerable<(object Message, Guid Id, Handover Handover)> Messages(TailPage page, long after)
+    private IEnumerable<(object Message, Handover Handover)> Messages(TailPage page, long after)
     {
         for (var i = 0; i < page.Events.Count;)
         {
-            object message;
-            Guid? id;
-            if (page.Events[i].Event is { } single)
+            var kind = KindOf(page.Events[i].Type);
+            var (first, bytes) = (i, 0);
+            do
             {
-                (message, id) = (single, single.EventId);
-                i++;
+                bytes += page.Events[i++].Data.Length;
             }
-            else
+            while (i < page.Events.Count && i - first < MostTogether(kind) && bytes < MaxBytes && KindOf(page.Events[i].Type) == kind);
+
+            var some = page.Events.Skip(first).Take(i - first);
+            object message = kind switch
             {
-                var clicks = new List<ReadOnlyMemory<byte>>();
-                for (; i < page.Events.Count && clicks.Count < ClicksRecorded.MaxClicks && page.Events[i] is { Event: null, Click: var click }; i++)
-                {
-                    clicks.Add(click);
-                }
-
-                (message, id) = (new ClicksRecorded { Clicks = clicks }, null);
-            }
-
+                Kind.Clicks => new ClicksRecorded { Clicks = [.. some.Select(e => e.Data)] },
+                Kind.Facts => new FactsRecorded { Facts = [.. some.Select(e => new RecordedFact(e.Type, e.Data))] },
+                Kind.Announcement => EventTypes.Deserialize(EventTypes.Find(page.Events[first].Type)!, page.Events[first].Data.Span),
+                var other => throw new UnreachableException(other.ToString()),
+            };
             var to = i < page.Events.Count ? page.Events[i - 1].Position : page.To;
-            yield return (message, id ?? Ids.Derive("clicks", _log.Origin, $"{after}", $"{to}"), new Handover(_log.Origin, after, to));
+            yield return (message, new Handover(_log.Origin, after, to));
             after = to;
         }
     }
 
-    private Task PublishAsync((object Message, Guid Id, Handover Handover) message, CancellationToken cancellationToken) =>
+    private static Kind KindOf(string type) => type == s_click ? Kind.Clicks : Topology.Announcements.Contains(type) ? Kind.Announcement : Kind.Facts;
+
+    private static int MostTogether(Kind kind) => kind switch { Kind.Clicks => ClicksRecorded.MaxClicks, Kind.Facts => FactsRecorded.MaxFacts, _ => 1 };
+
+    private Task PublishAsync((object Message, Handover Handover) message, CancellationToken cancellationToken) =>
         _bus.Publish(
             message.Message,
             message.Message.GetType(),
             Pipe.Execute<PublishContext>(context =>
             {
-                context.MessageId = message.Id;
+                // The same part of a log is the same message, however often it is handed on.
+                context.MessageId = Ids.Derive("handover", message.Handover.Origin, $"{message.Handover.After}", $"{message.Handover.To}");
                 context.Durable = true;
                 if (context.TryGetPayload(out RabbitMqSendContext? rabbit))
                 {
                     // The broker confirms a message that no queue takes, unless it is told to hand it back.
                     rabbit.Mandatory = Topology.HasQueue(message.Message.GetType());
-                    if (message.Message is ClicksRecorded)
+                    if (message.Message is ClicksRecorded or FactsRecorded)
                     {
-                        rabbit.Serializer = ClickLinesSerializer.Instance;
+                        rabbit.Serializer = LinesSerializer.Instance;
                     }
                 }
 
                 message.Handover.Write(context.Headers);
             }),
             cancellationToken);
+
+    private enum Kind
+    {
+        Clicks,
+        Facts,
+        Announcement,
+    }
 }

@@ -60,7 +60,8 @@ public static partial class RequestBody
         reason = end >= 0 ? reason[..end] : reason;
         if (UnknownMember().Match(reason) is { Success: true } unknown)
         {
-            return new FieldFault(path == "body" ? unknown.Groups["name"].Value : path, "is not a field that is known here");
+            var name = path == "body" ? unknown.Groups["name"].Value : path;
+            return name.Length == 0 ? new FieldFault("body", "has a field without a name") : new FieldFault(name, "is not a field that is known here");
         }
 
         return new FieldFault(path, InWords(reason));

@@ -24,18 +24,12 @@ public sealed class SetAsideTests
             builder =>
             {
                 builder.AddAttribution();
-                builder.AddRelayToBus(_ => new ListLog(events), "list");
+                builder.AddRelayToBus(_ => new ListLog([.. events.Select(Written)]), "list");
                 builder.Services.AddSenderStatus("list", "list");
             },
             app => app.MapAttribution());
 
-        var waited = Stopwatch.StartNew();
-        while (!(await service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("settled").GetBoolean())
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), (await service.GetAsync("/v1/status")).Text);
-            await Task.Delay(20);
-        }
-
+        await SettledAsync(service);
         var aside = (await service.GetAsync("/v1/set-aside")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("events").EnumerateArray().ToArray();
         Assert.Equal(bad.Select(e => e.EventId).Order(), aside.Select(row => row.GetProperty("eventId").GetGuid()).Order());
         Assert.All(aside, row =>
@@ -53,6 +47,43 @@ public sealed class SetAsideTests
         Assert.Equal(bad.Length, (await service.GetAsync("/v1/set-aside")).Json.GetProperty("events").GetArrayLength());
     }
 
+    [PostgresFact]
+    public async Task A_fact_that_this_version_does_not_know_goes_aside_and_so_does_one_that_is_not_what_its_name_says()
+    {
+        var (good, better) = (Enrolled("good"), Enrolled("better"));
+        await using var service = await TestService.StartAsync(
+            builder =>
+            {
+                builder.AddAttribution();
+                builder.AddRelayToBus(
+                    _ => new ListLog([Written(good), ("from_the_future", "{\"eventId\":1}"u8.ToArray()), ("link_retired", "{\"slug\":7}"u8.ToArray()), Written(better)]), "list");
+                builder.Services.AddSenderStatus("list", "list");
+            },
+            app => app.MapAttribution());
+        await SettledAsync(service);
+
+        var aside = (await service.GetAsync("/v1/set-aside")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("events").EnumerateArray().ToArray();
+        Assert.Equal(
+            [("from_the_future", "{\"eventId\":1}"), ("link_retired", "{\"slug\":7}")],
+            aside.Select(row => (row.GetProperty("type").GetString()!, row.GetProperty("data").GetString()!)));
+        Assert.Equal("'from_the_future' is not an event that this version knows", aside[0].GetProperty("reason").GetString());
+        (await service.PostAsync($"/v1/set-aside/{aside[0].GetProperty("id")}/return", body: null)).AssertFault(HttpStatusCode.Conflict, "type", "is not an event that this version knows");
+        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
+        Assert.Equal(2, (await log.FindAsync([good.EventId, better.EventId], CancellationToken.None)).Count);
+    }
+
+    private static async Task SettledAsync(TestService service)
+    {
+        var waited = Stopwatch.StartNew();
+        while (!(await service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("settled").GetBoolean())
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), (await service.GetAsync("/v1/status")).Text);
+            await Task.Delay(20);
+        }
+    }
+
+    private static (string Type, byte[] Data) Written(IEvent e) => (EventTypes.Of(e).Name, EventTypes.Serialize(e));
+
     private static ClickRecorded Click(string userAgent) => new()
     {
         EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = DateTimeOffset.UnixEpoch.AddYears(50), PartnerId = "acme", UserAgent = userAgent, Via = ClickVia.Redirect,
@@ -64,7 +95,7 @@ public sealed class SetAsideTests
     };
 
     /// <summary>A sender whose log is a list.</summary>
-    private sealed class ListLog(IReadOnlyList<IEvent> events) : ITailedLog
+    private sealed class ListLog(IReadOnlyList<(string Type, byte[] Data)> events) : ITailedLog
     {
         private long _checkpoint;
 
@@ -84,7 +115,7 @@ public sealed class SetAsideTests
 
         public ValueTask<TailPage> ReadAsync(long position, int max, CancellationToken cancellationToken)
         {
-            var page = events.Select((e, i) => e is ClickRecorded ? new TailedEvent(i + 1, EventTypes.Serialize(e)) : new TailedEvent(i + 1, e)).Where(e => e.Position > position).Take(max).ToArray();
+            var page = events.Select((e, i) => new TailedEvent(i + 1, e.Type, e.Data)).Where(e => e.Position > position).Take(max).ToArray();
             return new(new TailPage(page, page.Length == 0 ? position : page[^1].Position));
         }
     }

@@ -36,8 +36,9 @@ internal sealed class PulseSystem : IAsyncDisposable
     private readonly NpgsqlDataSource _database;
     private readonly string _adminKey;
 
-    private PulseSystem(Mode mode, DataFolder data, ProcessIdentity up, string url, string database)
+    private PulseSystem(Mode mode, DataFolder data, ProcessIdentity up, string url, string database, string? broker)
     {
+        Broker = broker;
         _data = data;
         _up = up;
         Mode = mode;
@@ -52,6 +53,9 @@ internal sealed class PulseSystem : IAsyncDisposable
     }
 
     public Mode Mode { get; }
+
+    /// <summary>Where shops put orders into the queue; null where there is none, or it is the system's alone.</summary>
+    public string? Broker { get; }
 
     /// <summary>A browser by its user agent, without a key; redirects are not followed.</summary>
     public HttpClient Http { get; }
@@ -69,7 +73,7 @@ internal sealed class PulseSystem : IAsyncDisposable
         var data = DataFolder.Open(PrivateServers.Folder(TestServers.Root(), Environment.ProcessId, $"-system-{Interlocked.Increment(ref s_systems)}"));
         var database = await TestServers.NewDatabaseAsync();
         var broker = mode == Mode.Distributed && !ownBroker ? await TestServers.NewVirtualHostAsync() : null;
-        var port = FivePorts();
+        var port = SixPorts();
         var (fileName, arguments) = Services.Self(
             ["up", "--port", $"{port}", "--data", data.Path, "--json", "--while", $"{Environment.ProcessId}", .. mode == Mode.Distributed ? ["--distributed"] : Array.Empty<string>()]);
         using var up = ChildProcess.Start(new ProcessSpec
@@ -95,7 +99,7 @@ internal sealed class PulseSystem : IAsyncDisposable
             await Task.Delay(50);
         }
 
-        return new PulseSystem(mode, data, up.Identity, $"http://localhost:{port}", database);
+        return new PulseSystem(mode, data, up.Identity, $"http://localhost:{port}", database, broker);
     }
 
     /// <summary>Sends as it is written here, byte for byte, with the administrator's key unless another or none (empty) is given.</summary>
@@ -182,6 +186,14 @@ internal sealed class PulseSystem : IAsyncDisposable
         await UntilAsync($"replay {id} is ready", TimeSpan.FromSeconds(60), async () =>
             (await GetAsync($"/v1/replays/{id}")).Json.GetProperty("state").GetString() == "ready" ? "" : null);
         return id;
+    }
+
+    /// <summary>Messages that wait in a queue of the broker.</summary>
+    public async Task<uint> QueueLengthAsync(string queue)
+    {
+        await using var connection = await new RabbitMQ.Client.ConnectionFactory { Uri = new Uri(Broker!) }.CreateConnectionAsync();
+        await using var channel = await connection.CreateChannelAsync();
+        return await channel.MessageCountAsync(queue);
     }
 
     /// <summary>Waits until everything accepted so far has been folded.</summary>
@@ -309,12 +321,12 @@ internal sealed class PulseSystem : IAsyncDisposable
         .Select(file => $"--- {Path.GetFileName(file)}\n{string.Join('\n', LogFiles.Tail(file, 15))}"));
 
     /// <summary>Above the ports that private servers take, below those of outgoing connections.</summary>
-    private static int FivePorts()
+    private static int SixPorts()
     {
         while (true)
         {
             var first = Random.Shared.Next(30_000, 32_700);
-            if (Enumerable.Range(first, 5).All(port => Ports.IsFree(IPAddress.Loopback, port) && Ports.IsFree(IPAddress.IPv6Loopback, port)))
+            if (Enumerable.Range(first, 1 + Services.PortsBehindTheGateway).All(port => Ports.IsFree(IPAddress.Loopback, port) && Ports.IsFree(IPAddress.IPv6Loopback, port)))
             {
                 return first;
             }

@@ -2,7 +2,7 @@ namespace PartnerPulse.IntegrationTests.EndToEnd;
 
 /// <summary>
 /// The systems that the tests of this folder share, each started when the first test asks. These tests run one after the other
-/// and after all others: each system is up to six processes.
+/// and after all others: each system is up to seven processes.
 /// </summary>
 public sealed class RunningSystems : IAsyncLifetime
 {

@@ -24,7 +24,7 @@ namespace PartnerPulse.IntegrationTests.Hosting;
 public sealed class BusTests
 {
     private const string Schema = "partners";
-    private const string Queue = "attribution-partner-enrolled";
+    private const string Queue = "attribution-facts";
 
     [ServersFact]
     public async Task An_event_that_was_published_while_its_consumer_was_never_up_is_delivered_when_it_comes()
@@ -40,7 +40,8 @@ public sealed class BusTests
         await using (var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync())
         {
             await using var channel = await connection.CreateChannelAsync();
-            Assert.Equal(3u, (await channel.QueueDeclarePassiveAsync(Queue)).MessageCount);
+            // What is appended together travels together.
+            Assert.Equal(1u, (await channel.QueueDeclarePassiveAsync(Queue)).MessageCount);
         }
 
         var received = new Received();
@@ -73,7 +74,12 @@ public sealed class BusTests
         var received = new Received { Poison = ids[2] };
         await using var station = await Station.StartAsync(broker, received);
 
-        await station.AppendAsync(ids);
+        // What is handed on together is one message.
+        for (var i = 0; i < ids.Length; i++)
+        {
+            await station.AppendAsync([ids[i]]);
+            await station.UntilRelayedAsync(i + 1);
+        }
 
         await UntilAsync("the other four arrive", () => received.All.Count >= 4);
         Assert.Equal(ids.Where(id => id != received.Poison).Order(), received.Ids);
@@ -143,7 +149,7 @@ public sealed class BusTests
 
         await channel.QueueDeclareAsync(
             Queue, durable: true, exclusive: false, autoDelete: false, new Dictionary<string, object?>(StringComparer.Ordinal) { ["x-queue-type"] = "quorum" });
-        await channel.QueueBindAsync(Queue, "PartnerPulse.Contracts:PartnerEnrolled", "");
+        await channel.QueueBindAsync(Queue, "PartnerPulse.Contracts:FactsRecorded", "");
         await sender.UntilRelayedAsync(2);
         var message = await channel.BasicGetAsync(Queue, autoAck: true);
         Assert.Contains(id.ToString(), Encoding.UTF8.GetString(message!.Body.Span), StringComparison.Ordinal);
@@ -289,7 +295,7 @@ public sealed class BusTests
             if (received is not null)
             {
                 builder.Services.AddSingleton(received);
-                builder.AddConsumer<ReceivingConsumer, PartnerEnrolled>();
+                builder.AddConsumer<ReceivingConsumer, FactsRecorded>();
             }
 
             builder.AddBus();

@@ -31,11 +31,15 @@ internal sealed class Received
     }
 }
 
-internal sealed class ReceivingConsumer(Received received) : IConsumer<PartnerEnrolled>
+internal sealed class ReceivingConsumer(Received received) : IConsumer<FactsRecorded>
 {
-    public Task Consume(ConsumeContext<PartnerEnrolled> context)
+    public Task Consume(ConsumeContext<FactsRecorded> context)
     {
-        received.Take(context.Message, Handover.From(context));
+        foreach (var fact in context.Message.Facts)
+        {
+            received.Take((PartnerEnrolled)EventTypes.Deserialize(EventTypes.Find(fact.Type)!, fact.Data.Span), Handover.From(context));
+        }
+
         return Task.CompletedTask;
     }
 }

@@ -10,7 +10,7 @@ public sealed class GeneratedHistoriesTests
     public void Generated_histories_reach_every_reason_model_and_kind_of_split()
     {
         var reached = new SortedSet<string>(StringComparer.Ordinal);
-        foreach (var given in Histories.All.Generator.Sample(1_000, new FsCheck.Rnd(7, 7), 100))
+        foreach (var given in Histories.All.Generator.Sample(3_000, new FsCheck.Rnd(7, 7), 100))
         {
             foreach (var (journey, decision) in given.Decided())
             {

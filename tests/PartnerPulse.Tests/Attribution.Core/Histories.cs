@@ -127,6 +127,8 @@ internal static class Histories
         from amount in Amounts()
         from currency in Currencies()
         from test in Rarely(15)
+        from snapshot in Gen.Elements(true, false)
+        from asOf in Times()
         from coupon in Maybe(s_coupons, 4)
         let id = Ids.Conversion(program, "shop", $"order-{number}")
         select new ConversionRecorded
@@ -144,6 +146,7 @@ internal static class Histories
             Coupon = coupon,
             AmountMinor = amount,
             Currency = currency,
+            AmountAsOf = snapshot ? asOf : null,
             Test = test,
         };
 
@@ -168,6 +171,57 @@ internal static class Histories
             Currency = elsewhere ? "GBP" : conversion.Currency,
             Reason = reason,
         };
+
+    private static Gen<ConversionRestated> Statement(ConversionRecorded[] conversions) =>
+        from conversion in Gen.Elements(conversions)
+        from at in Times()
+        from same in Rarely(4)
+        from amount in Gen.OneOf(Amounts(), Gen.Constant(conversion.AmountMinor))
+        from cancelled in Rarely(4)
+        from elsewhere in Rarely(8)
+        let asOf = same && conversion.AmountAsOf is { } recorded ? recorded : at
+        let worth = cancelled ? 0 : amount
+        let currency = elsewhere ? "GBP" : conversion.Currency
+        select new ConversionRestated
+        {
+            // The currency is no part of the key: a shop's order has one. Here both may be said of the same moment.
+            EventId = elsewhere
+                ? Ids.Derive("test", $"{conversion.ConversionId:N}-{asOf.UtcTicks}-{worth}-{cancelled}")
+                : Ids.Restatement(conversion.ConversionId, asOf, worth, cancelled),
+            ProgramId = conversion.ProgramId,
+            OccurredAt = asOf,
+            ConversionId = conversion.ConversionId,
+            Source = conversion.Source,
+            OrderId = conversion.OrderId,
+            AmountMinor = worth,
+            Currency = currency,
+            Cancelled = cancelled,
+        };
+
+    /// <summary>That an order is the same sale as another, or a sale of its own; now and then of orders that never came.</summary>
+    private static Gen<IEvent> Identity(int number, ConversionRecorded[] conversions) =>
+        from aside in Gen.Elements(conversions)
+        from kept in Gen.Elements(conversions)
+        from separated in Rarely(4)
+        select separated
+            ? (IEvent)new ConversionSeparated
+            {
+                EventId = Ids.Separation(aside.ConversionId), ProgramId = aside.ProgramId, OccurredAt = aside.OccurredAt, ConversionId = aside.ConversionId, Source = aside.Source, OrderId = aside.OrderId,
+            }
+            : new ConversionMerged
+            {
+                EventId = Ids.Merge(aside.ConversionId, kept.ConversionId),
+                ProgramId = aside.ProgramId,
+                OccurredAt = aside.OccurredAt.AddMinutes(number),
+                ConversionId = aside.ConversionId,
+                Source = aside.Source,
+                OrderId = aside.OrderId,
+                Into = kept.ConversionId,
+                IntoSource = kept.Source,
+                IntoOrderId = kept.OrderId,
+                IntoOccurredAt = kept.OccurredAt,
+                Rule = new OrderIdentity { Sources = ["shop", "network"], Fields = [OrderField.OrderId], WithinHours = 72 },
+            };
 
     private static Gen<IEvent> Standing(int number) =>
         from partner in Gen.Elements(s_partners[..2])
@@ -280,6 +334,8 @@ internal static class Histories
         from conversions in Gen.CollectToArray(Enumerable.Range(0, conversionCount).Select(i => Conversion(i, clickCount + 1)))
         from adjustmentCount in Gen.Choose(0, 4)
         from adjustments in Gen.CollectToArray(Enumerable.Range(0, adjustmentCount).Select(i => Adjustment(i, conversions)))
+        from statementCount in Gen.Choose(0, 3)
+        from statements in Gen.CollectToArray(Enumerable.Range(0, statementCount).Select(_ => Statement(conversions)))
         from standingCount in Gen.Choose(0, 3)
         from standings in Gen.CollectToArray(Enumerable.Range(0, standingCount).Select(Standing))
         from identifiedCount in Gen.Choose(0, 2)
@@ -288,9 +344,11 @@ internal static class Histories
         from assigned in Gen.CollectToArray(Enumerable.Range(0, assignedCount).Select(Assigned))
         from withdrawnCount in Gen.Choose(0, assignedCount == 0 ? 0 : 2)
         from withdrawn in Gen.CollectToArray(Enumerable.Range(0, withdrawnCount).Select(i => Withdrawn(i, assigned)))
+        from identityCount in Gen.Frequency((5, Gen.Constant(0)), (1, Gen.Choose(1, 3)))
+        from identities in Gen.CollectToArray(Enumerable.Range(0, identityCount).Select(i => Identity(i, conversions)))
         from rules in RuleSets()
         from disorder in Gen.Choose(0, int.MaxValue)
-        select new Case([.. clicks, .. conversions, .. adjustments, .. standings, .. identified, .. assigned, .. withdrawn], rules, disorder);
+        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. identities.DistinctBy(e => e.EventId), .. standings, .. identified, .. assigned, .. withdrawn], rules, disorder);
 
     private static IEnumerable<Case> Smaller(Case given)
     {

@@ -67,6 +67,24 @@ public sealed class MoneyTests
         s_twoClicks.When(An.Conversion(1, "KWD")).Under(Paying()).Then(An.Credit("acme", 1), An.Credit("bravo", 0));
     }
 
+    /// <summary>Every amount up to 10,000 units: nothing is lost, and nobody's part is a whole unit away from its quota.</summary>
+    [Theory]
+    [InlineData(3, "EUR")]
+    [InlineData(10, "EUR")]
+    [InlineData(3, "JPY")]
+    [InlineData(10, "KWD")]
+    public void Thirds_and_tenths_of_every_amount_add_up_to_it(int partners, string currency)
+    {
+        var clicks = Enumerable.Range(0, partners).Select(i => An.Click($"p{i}", partners - i)).ToArray();
+        var given = Given.Events([.. clicks]);
+        for (var amount = 0L; amount <= 10_000; amount++)
+        {
+            var (whole, left) = Math.DivRem(amount, partners);
+            given.When(An.Conversion(amount, currency)).Under(Paying())
+                .Then([.. clicks.Select((click, i) => An.Credit(click.PartnerId, whole + (i < left ? 1 : 0)))]);
+        }
+    }
+
     [Fact]
     public void Half_a_unit_of_commission_is_rounded_away_from_zero() =>
         Given.Events(An.Click("acme")).When(An.Conversion(50)).Under(Paying(Percent(100))).Then(An.Credit("acme", 50, 1));

@@ -65,10 +65,18 @@ internal static class Naive
 
     private static string Credit(ConversionRecorded c, List<IEvent> all, Rules rules)
     {
+        // The newest word on the amount; of two of the same time the lower one.
+        var said = all.OfType<ConversionRestated>().Where(s => s.ConversionId == c.ConversionId && s.Currency == c.Currency)
+            .Select(s => (At: (DateTimeOffset?)s.OccurredAt, Amount: s.AmountMinor, s.Cancelled))
+            .Append((At: c.AmountAsOf, Amount: c.AmountMinor, Cancelled: false))
+            .OrderByDescending(s => s.At ?? DateTimeOffset.MinValue).ThenBy(s => s.Amount).ThenByDescending(s => s.Cancelled).First();
+        c = c with { AmountMinor = said.Amount };
+
         var adjustments = all.OfType<ConversionAdjusted>().Where(a => a.ConversionId == c.ConversionId && a.Currency == c.Currency).ToList();
         var sum = c.AmountMinor + adjustments.Aggregate(BigInteger.Zero, (s, a) => s + a.AmountMinor);
         var net = BigInteger.Max(0, BigInteger.Min(c.AmountMinor, sum));
 
+        var isAside = IsAside(c, all);
         var (judged, parts, lead) = Parts(c, all, rules);
         var couponLine = CouponLine(c, all, rules, parts, lead);
         var text = new StringBuilder();
@@ -80,7 +88,8 @@ internal static class Naive
                 "suspended-partner", "repeat-click",
             ];
             var reasons = judged.Select(j => j.Stop!).Concat(couponLine.EndsWith("suspended-partner", StringComparison.Ordinal) ? ["suspended-partner"] : []).ToList();
-            var reason = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
+            var reason = isAside ? "same-order"
+                : !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
                 : reasons.Count == 0 ? "no-touches"
                 : reasons.MaxBy(stop => Array.IndexOf(order, stop))!;
             text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} {reason}");
@@ -109,7 +118,7 @@ internal static class Naive
             }
             else if (entry?.FlatMinor is { } flat)
             {
-                var cancelled = adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation);
+                var cancelled = said.Cancelled || adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation);
                 var whole = c.AmountMinor > 0 ? Nearest(flat * net, c.AmountMinor) : cancelled ? 0 : flat;
                 commissions[partner] = Split(whole, [.. partners.Select(p => Of(p, weights))])[partners.IndexOf(partner)];
             }
@@ -167,6 +176,11 @@ internal static class Naive
         ConversionRecorded c, List<IEvent> all, Rules rules)
     {
         var touches = Touches(c, all);
+        if (IsAside(c, all))
+        {
+            return ([.. touches.Select(t => (t.Click, t.Evidence, (string?)"same-order"))], [], null);
+        }
+
         var kind = rules.Kinds.Contains(c.Kind);
         var holder = Holder(c, all);
         var coupon = kind && holder is not null && rules.Coupon is (CouponUse.Fallback or CouponUse.Override) && !Out(holder);
@@ -207,6 +221,9 @@ internal static class Naive
         bool Out(string partner) => rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, partner, c.OccurredAt, all);
     }
 
+    private static bool IsAside(ConversionRecorded c, List<IEvent> all) =>
+        all.OfType<ConversionMerged>().Any(m => m.ConversionId == c.ConversionId) && !all.OfType<ConversionSeparated>().Any(s => s.ConversionId == c.ConversionId);
+
     /// <summary>Who held the coupon at the time of the conversion.</summary>
     private static string? Holder(ConversionRecorded c, List<IEvent> all) => c.Coupon is null ? null : all.OfType<CouponAssigned>()
         .Where(a => a.ProgramId == c.ProgramId && string.Equals(a.Code, c.Coupon.Trim(), StringComparison.OrdinalIgnoreCase))
@@ -222,7 +239,8 @@ internal static class Naive
             return "";
         }
 
-        var stop = !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
+        var stop = IsAside(c, all) ? "same-order"
+            : !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
             : rules.Coupon is not (CouponUse.Fallback or CouponUse.Override) ? "coupon-ignored"
             : rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, holder, c.OccurredAt, all) ? "suspended-partner"
             : lead is not null ? "inherited"

@@ -15,6 +15,11 @@ public sealed class GoldenTests
     private static readonly Guid s_conversion = Ids.Conversion("default", "shop", "1001");
     private static readonly Guid s_replay = new("0195501a-2f00-7abc-8def-00000000000a");
 
+    private static readonly OrderIdentity s_identity = new()
+    {
+        Sources = ["shop", "network"], Fields = [OrderField.ClickId, OrderField.Amount, OrderField.Currency], WithinHours = 72,
+    };
+
     private static readonly Dictionary<string, IEvent> s_samples = new(StringComparer.Ordinal)
     {
         ["click_recorded"] = new ClickRecorded
@@ -87,6 +92,64 @@ public sealed class GoldenTests
             AmountMinor = -1_000,
             Currency = "EUR",
             Reason = AdjustmentReason.Refund,
+        },
+        ["conversion_recorded.snapshot"] = new ConversionRecorded
+        {
+            EventId = s_conversion,
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = s_conversion,
+            Kind = ConversionKind.Sale,
+            Source = "shop",
+            OrderId = "1001",
+            AmountMinor = 4_990,
+            Currency = "EUR",
+            AmountAsOf = s_at.AddHours(1),
+        },
+        ["conversion_restated"] = new ConversionRestated
+        {
+            EventId = Ids.Restatement(s_conversion, s_at, 3_990, cancelled: false),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = s_conversion,
+            Source = "shop",
+            OrderId = "1001",
+            AmountMinor = 3_990,
+            Currency = "EUR",
+        },
+        ["conversion_restated.cancelled"] = new ConversionRestated
+        {
+            EventId = Ids.Restatement(s_conversion, s_at, 0, cancelled: true),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = s_conversion,
+            Source = "shop",
+            OrderId = "1001",
+            AmountMinor = 0,
+            Currency = "EUR",
+            Cancelled = true,
+        },
+        ["conversion_merged"] = new ConversionMerged
+        {
+            EventId = Ids.Merge(Ids.Conversion("default", "network", "N-7"), s_conversion),
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ConversionId = Ids.Conversion("default", "network", "N-7"),
+            Source = "network",
+            OrderId = "N-7",
+            Into = s_conversion,
+            IntoSource = "shop",
+            IntoOrderId = "1001",
+            IntoOccurredAt = s_at.AddHours(-1),
+            Rule = s_identity,
+        },
+        ["conversion_separated"] = new ConversionSeparated
+        {
+            EventId = Ids.Separation(s_conversion), ProgramId = "default", OccurredAt = s_at, ConversionId = s_conversion, Source = "shop", OrderId = "1001", By = "admin",
+        },
+        ["order_identities_declared"] = new OrderIdentitiesDeclared
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, Identities = [s_identity], By = "admin",
         },
         ["partner_enrolled"] = new PartnerEnrolled
         {
@@ -184,6 +247,11 @@ public sealed class GoldenTests
             Currency = "EUR",
             Before = [],
             After = [new PartnerCredit { PartnerId = "acme", Share = 1.000000000000000000m, AmountMinor = 4_990, CommissionMinor = 998 }],
+        },
+        ["credits_revised.clicks"] = new CreditsRevised
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, ConversionId = s_conversion, Generation = 3, Currency = "EUR", Before = [], After = [],
+            Clicks = [new CreditedClick { ClickId = s_replay, PartnerId = "acme" }],
         },
     };
 

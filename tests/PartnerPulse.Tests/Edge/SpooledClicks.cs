@@ -7,5 +7,5 @@ namespace PartnerPulse.Tests.Edge;
 /// <summary>Reads the lines that a spool hands on.</summary>
 internal static class SpooledClicks
 {
-    public static ClickRecorded ReadClick(this TailedEvent tailed) => JsonSerializer.Deserialize(tailed.Click.Span, ContractsJson.Default.ClickRecorded)!;
+    public static ClickRecorded ReadClick(this TailedEvent tailed) => JsonSerializer.Deserialize(tailed.Data.Span, ContractsJson.Default.ClickRecorded)!;
 }

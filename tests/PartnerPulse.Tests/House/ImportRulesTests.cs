@@ -18,6 +18,7 @@ public class ImportRulesTests
         ["PartnerPulse.Partners"] = ["PartnerPulse.Contracts", "PartnerPulse.EventStore", "PartnerPulse.Hosting"],
         ["PartnerPulse.Conversions"] = ["PartnerPulse.Contracts", "PartnerPulse.EventStore", "PartnerPulse.Hosting"],
         ["PartnerPulse.Attribution"] = ["PartnerPulse.Contracts", "PartnerPulse.EventStore", "PartnerPulse.Hosting", "PartnerPulse.Attribution.Core"],
+        ["PartnerPulse.Outbound"] = ["PartnerPulse.Contracts", "PartnerPulse.EventStore", "PartnerPulse.Hosting"],
     };
 
     public static TheoryData<string> Projects() =>

@@ -1,0 +1,17 @@
+namespace PartnerPulse.Contracts;
+
+/// <summary>
+/// The message in which events travel on the bus to Attribution, but for clicks: up to <see cref="MaxFacts"/> at once, in the order
+/// of the sender's log. On the wire a line each: <c>{"type":"conversion_recorded","data":{…}}</c>.
+/// </summary>
+public sealed record FactsRecorded
+{
+    public const int MaxFacts = 500;
+
+    public required IReadOnlyList<RecordedFact> Facts { get; init; }
+}
+
+/// <summary>An event as the sender's log holds it.</summary>
+/// <param name="Type">Its published name, see <see cref="EventTypes"/>.</param>
+/// <param name="Data">The event as UTF-8 JSON.</param>
+public readonly record struct RecordedFact(string Type, ReadOnlyMemory<byte> Data);

@@ -1,0 +1,115 @@
+using System.Text.Json;
+using Npgsql;
+using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
+using static PartnerPulse.Attribution.Projection.Db;
+
+namespace PartnerPulse.Attribution.Projection;
+
+/// <summary>
+/// Tells a <see cref="CreditsRevised"/> for each conversion whose credit a promotion changed. A promotion may concern all of history: what
+/// changed is kept by one statement in the transaction that promotes, and told afterwards in small commits, because an append
+/// holds the log's lock and everybody who takes in would wait for it.
+/// </summary>
+internal sealed class PromotionRevisions(EventLog log)
+{
+    private const int ChunkSize = 2_000;
+
+    // The projector alone keeps and tells, so that an empty table is looked at once and not before every page.
+    private bool _mayHaveSome = true;
+
+    private const string Sums = "conversion_id, partner_id, sum(share) as share, sum(amount_minor)::bigint as amount, sum(commission_minor)::bigint as commission";
+
+    /// <summary>The shape is that of <see cref="PartnerCredit"/>, the order that of the projector.</summary>
+    private const string Credits =
+        """
+        conversion_id, json_agg(json_build_object('partnerId', partner_id, 'share', share, 'amountMinor', amount, 'commissionMinor', commission)
+                                order by partner_id collate "C") as credits
+        """;
+
+    /// <summary>Keeps what differs between the generation that counted and the one that counts from now on, in the caller's transaction.</summary>
+    public async Task KeepAsync(NpgsqlConnection connection, ReplayPromoted replay, int before, CancellationToken cancellationToken)
+    {
+        var s = log.Schema;
+        await connection.Sql(
+            $"""
+             with was as materialized (select {Sums} from {s}.credits where generation = $1 group by 1, 2),
+             is_now as materialized (select {Sums} from {s}.credits where generation = $2 group by 1, 2),
+             changed as materialized (
+                 select distinct coalesce(b.conversion_id, a.conversion_id) as conversion_id
+                   from was b full join is_now a on a.conversion_id = b.conversion_id and a.partner_id = b.partner_id
+                  where (b.share, b.amount, b.commission) is distinct from (a.share, a.amount, a.commission)
+             )
+             insert into {s}.untold_revisions (event_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks)
+             select $3, $4, $5, d.conversion_id, $2, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks
+               from changed
+               join {s}.decisions d on d.generation = $2 and d.conversion_id = changed.conversion_id
+               left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = d.conversion_id
+               left join (select {Credits} from is_now join changed using (conversion_id) group by 1) a on a.conversion_id = d.conversion_id
+               left join (
+                   select conversion_id, json_agg(json_build_object('clickId', click_id, 'partnerId', partner_id) order by click_id) as clicks
+                     from {s}.credits join changed using (conversion_id) where generation = $2 group by 1
+               ) c on c.conversion_id = d.conversion_id
+              order by d.conversion_id
+             """,
+            P(before), P(replay.Generation), P(replay.EventId), P(replay.ProgramId), P(replay.OccurredAt)).RunAsync(cancellationToken);
+        _mayHaveSome = true;
+    }
+
+    /// <summary>Another process may have projected meanwhile, and left something.</summary>
+    public void LookAgain() => _mayHaveSome = true;
+
+    /// <summary>Tells all that is kept, a chunk a transaction. Killed in between, the next call goes on where this one was.</summary>
+    public async Task TellAllAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        while (_mayHaveSome)
+        {
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var chunk = await TakeAsync(connection, cancellationToken);
+            if (chunk.Count > 0)
+            {
+                await log.AppendAsync(connection, chunk.Select(Intake.IntakeWriter.ToNewEvent).ToArray(), cancellationToken);
+            }
+
+            await transaction.CommitAsync(cancellationToken);
+            _mayHaveSome = chunk.Count == ChunkSize;
+            if (chunk.Count > 0)
+            {
+                log.SignalAppended();
+            }
+        }
+    }
+
+    private async Task<IReadOnlyList<CreditsRevised>> TakeAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql(
+            $"""
+             with taken as (
+                 delete from {log.Schema}.untold_revisions where id in (select id from {log.Schema}.untold_revisions order by id limit $1)
+                 returning id, event_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks
+             )
+             select * from taken order by id
+             """,
+            P(ChunkSize));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var revisions = new List<CreditsRevised>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var (promotion, conversion) = (reader.GetGuid(1), reader.GetGuid(4));
+            revisions.Add(new CreditsRevised
+            {
+                EventId = Ids.Derive("credits-revised-by-promotion", $"{promotion:N}", $"{conversion:N}"),
+                ProgramId = reader.GetString(2),
+                OccurredAt = reader.GetFieldValue<DateTimeOffset>(3),
+                ConversionId = conversion,
+                Generation = reader.GetInt32(5),
+                Currency = reader.GetString(6),
+                Before = JsonSerializer.Deserialize(reader.GetString(7), ContractsJson.Default.IReadOnlyListPartnerCredit)!,
+                After = JsonSerializer.Deserialize(reader.GetString(8), ContractsJson.Default.IReadOnlyListPartnerCredit)!,
+                Clicks = reader.IsDBNull(9) ? null : JsonSerializer.Deserialize(reader.GetString(9), ContractsJson.Default.IReadOnlyListCreditedClick),
+            });
+        }
+
+        return revisions;
+    }
+}

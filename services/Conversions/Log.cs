@@ -1,0 +1,21 @@
+namespace PartnerPulse.Conversions;
+
+internal static partial class Log
+{
+    [LoggerMessage(6, LogLevel.Warning, "Attribution at {Url} could not be asked which orders are matched; they are recorded all the same")]
+    public static partial void MatchesNotFound(this ILogger logger, string url, Exception exception);
+    [LoggerMessage(1, LogLevel.Warning, "An import broke off; everything up to line {Line} is committed")]
+    public static partial void ImportBroke(this ILogger logger, long line, Exception exception);
+
+    [LoggerMessage(2, LogLevel.Warning, "The queue {Queue} is not listened to now; tried again (attempt {Attempt})")]
+    public static partial void OrdersQueueRetries(this ILogger logger, string queue, int attempt, Exception exception);
+
+    [LoggerMessage(3, LogLevel.Warning, "Orders of the queue cannot be recorded yet (attempt {Attempt})")]
+    public static partial void OrdersWait(this ILogger logger, int attempt, Exception exception);
+
+    [LoggerMessage(4, LogLevel.Warning, "A message of the queue {Queue} was refused: {Field} {Reason}")]
+    public static partial void OrderRefused(this ILogger logger, string queue, string field, string reason);
+
+    [LoggerMessage(5, LogLevel.Warning, "Orders that are reported twice are not looked for now; tried again (attempt {Attempt})")]
+    public static partial void MergingRetries(this ILogger logger, int attempt, Exception exception);
+}

@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using PartnerPulse.Attribution;
+using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Contracts;
+using PartnerPulse.IntegrationTests.Hosting;
+using PartnerPulse.IntegrationTests.Servers;
+using EventLog = PartnerPulse.EventStore.EventLog;
+
+namespace PartnerPulse.IntegrationTests.Attribution;
+
+/// <summary>A promotion tells what it changes, once; a rebuild tells nothing.</summary>
+public sealed class PromotionRevisionsTests
+{
+    /// <summary>More than are told in one commit.</summary>
+    private const int Contested = 4_500;
+
+    private static readonly DateTimeOffset s_at = TimeProvider.System.GetUtcNow().AddDays(-3);
+
+    [PostgresFact]
+    public async Task A_promotion_tells_exactly_the_conversions_whose_credit_differs_and_each_once()
+    {
+        await using var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
+        var events = new List<IEvent>();
+        for (var i = 0; i < Contested; i++)
+        {
+            events.AddRange([Click("alpha", $"both-{i}", 2), Click("bravo", $"both-{i}", 1), Order($"both-{i}")]);
+        }
+
+        // The same partner first and last, one partner alone, nobody at all, and a test order that differs like the others.
+        events.AddRange([Click("alpha", "same", 3), Click("bravo", "same", 2), Click("alpha", "same", 1), Order("same")]);
+        events.AddRange([Click("alpha", "alone", 1), Order("alone"), Order("nobody")]);
+        events.AddRange([Click("alpha", "tried", 2, test: true), Click("bravo", "tried", 1, test: true), Order("tried", test: true)]);
+        await log.AppendAsync(events.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
+        await ProjectedAsync(service, log);
+        var first = await RevisionsAsync(log, after: 0);
+        Assert.Equal(Contested + 3, first.Length);
+
+        var lastTouch = await ReplayAsync(service, "last-touch");
+        var before = await log.LastPositionAsync(CancellationToken.None);
+        (await service.PostAsync($"/v1/replays/{lastTouch}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
+        var told = await UntilAsync(log, before, Contested + 1);
+
+        Assert.Equal(
+            Enumerable.Range(0, Contested).Select(i => $"both-{i}").Append("tried").Select(ConversionOf).Order(), told.Select(r => r.ConversionId).Order());
+        Assert.All(told, r =>
+        {
+            Assert.Equal(("alpha", "bravo"), (Assert.Single(r.Before).PartnerId, Assert.Single(r.After).PartnerId));
+            Assert.Equal((1m, 4_990L, "EUR", 2), (r.After[0].Share, r.After[0].AmountMinor, r.Currency, r.Generation));
+            Assert.Equal("bravo", Assert.Single(r.Clicks!).PartnerId);
+        });
+
+        // What was told before and what is told now fit together, with the clicks of each.
+        var earlier = first.ToDictionary(r => r.ConversionId);
+        Assert.All(told, r => Assert.Equal(earlier[r.ConversionId].After, r.Before));
+        Assert.All(first, r => Assert.Equal("alpha", Assert.Single(r.Clicks!).PartnerId));
+
+        // A rebuild is not news, and neither is the same promotion again.
+        var settled = await log.LastPositionAsync(CancellationToken.None);
+        (await service.PostAsync("/v1/rebuild", body: null)).AssertStatus(HttpStatusCode.Accepted);
+        (await service.PostAsync($"/v1/replays/{lastTouch}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
+        await ProjectedAsync(service, log);
+        Assert.Empty(await RevisionsAsync(log, settled));
+
+        // The way back is: each conversion again, under ids of its own.
+        (await service.PostAsync($"/v1/replays/{Ids.Derive("first-replay", "main")}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
+        var back = await UntilAsync(log, settled, Contested + 1);
+        Assert.All(back, r => Assert.Equal(("bravo", "alpha", 1), (Assert.Single(r.Before).PartnerId, Assert.Single(r.After).PartnerId, r.Generation)));
+        Assert.Empty(back.Select(r => r.EventId).Intersect(told.Select(r => r.EventId)));
+
+        // And what comes after it follows from it.
+        await log.AppendAsync([IntakeWriter.ToNewEvent(Refund("both-0"))], CancellationToken.None);
+        var refunded = await UntilAsync(log, settled, Contested + 2);
+        Assert.Equal(back.Single(r => r.ConversionId == ConversionOf("both-0")).After, refunded[^1].Before);
+    }
+
+    private static async Task<Guid> ReplayAsync(TestService service, string model)
+    {
+        var replay = (await service.PostAsync(
+            "/v1/replays", $$"""{"rules":{"name":"{{model}}","model":{"kind":"{{model}}"},"windowDays":60} }""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
+        var waited = Stopwatch.StartNew();
+        while ((await service.GetAsync($"/v1/replays/{replay}")).Json.GetProperty("state").GetString() != "ready")
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), "the replay is not ready");
+            await Task.Delay(20);
+        }
+
+        return replay;
+    }
+
+    /// <summary>Waits until so many revisions are in the log after a position, and everything before them is folded.</summary>
+    private static async Task<CreditsRevised[]> UntilAsync(EventLog log, long after, int count)
+    {
+        var waited = Stopwatch.StartNew();
+        while (true)
+        {
+            var revisions = await RevisionsAsync(log, after);
+            if (revisions.Length >= count)
+            {
+                Assert.Equal(count, revisions.Length);
+                return revisions;
+            }
+
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"{revisions.Length} of {count} revisions are told");
+            await Task.Delay(50);
+        }
+    }
+
+    private static async Task ProjectedAsync(TestService service, EventLog log)
+    {
+        var waited = Stopwatch.StartNew();
+        while (await log.CheckpointAsync("projector", CancellationToken.None) != await log.LastPositionAsync(CancellationToken.None))
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), (await service.GetAsync("/ready")).Text);
+            await Task.Delay(20);
+        }
+    }
+
+    private static async Task<CreditsRevised[]> RevisionsAsync(EventLog log, long after)
+    {
+        var type = EventTypes.Of<CreditsRevised>();
+        return (await log.ReadAllAsync(after, int.MaxValue, CancellationToken.None)).Where(e => e.Type == type.Name)
+            .Select(e => (CreditsRevised)EventTypes.Deserialize(type, e.Data.Span)).ToArray();
+    }
+
+    private static Guid ConversionOf(string order) => Ids.Conversion("main", "shop", order);
+
+    private static ClickRecorded Click(string partner, string visitor, int daysBefore, bool test = false) => new()
+    {
+        EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = s_at.AddDays(-daysBefore), PartnerId = partner, VisitorId = visitor, Via = ClickVia.Import, Test = test,
+    };
+
+    private static ConversionRecorded Order(string order, bool test = false) => new()
+    {
+        EventId = ConversionOf(order), ProgramId = "main", OccurredAt = s_at, ConversionId = ConversionOf(order), Kind = ConversionKind.Sale, Source = "shop", OrderId = order,
+        VisitorId = order, AmountMinor = 4_990, Currency = "EUR", Test = test,
+    };
+
+    private static ConversionAdjusted Refund(string order) => new()
+    {
+        EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = s_at.AddDays(1), ConversionId = ConversionOf(order), Source = "shop", OrderId = order, AdjustmentId = "r-1",
+        AmountMinor = -1_000, Currency = "EUR", Reason = AdjustmentReason.Refund,
+    };
+}
