@@ -9,7 +9,7 @@ namespace PartnerPulse.Conversions;
 /// Puts a random token where a customer's key was, in every event of the log, and tells Attribution by an event that names them.
 /// Rewriting a log is the one exception to its being append-only: the facts stay, only who they are of goes.
 /// </summary>
-internal sealed class CustomerEraser(ConversionLog conversions, TimeProvider time, ILogger<CustomerEraser> logger) : BackgroundService
+internal sealed class CustomerEraser(ConversionLog conversions, MergeConversions merging, TimeProvider time, ILogger<CustomerEraser> logger) : BackgroundService
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
 
@@ -42,12 +42,11 @@ internal sealed class CustomerEraser(ConversionLog conversions, TimeProvider tim
         var readTo = await _log.LastPositionAsync(cancellationToken);
         var orders = await OrdersAsync(connection, key, after: 0, upTo: readTo, cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await merging.LockAsync(connection, cancellationToken);
         await _log.LockAsync(connection, cancellationToken);
         orders.AddRange(await OrdersAsync(connection, key, after: readTo, upTo: long.MaxValue, cancellationToken));
-        await RunAsync(
-            connection,
-            $$"""update {{_log.Schema}}.mt_events set data = jsonb_set(data, '{customerKey}', to_jsonb($1::text)) where id = any($2) and data ->> 'customerKey' = $3""",
-            cancellationToken, Parameter(token), Parameter(orders.ToArray()), Parameter(key));
+        orders = await RewriteAsync(connection, orders, key, token, cancellationToken);
+        await merging.RekeyAsync(connection, [.. orders], cancellationToken);
         var identities = await EraseIdentitiesAsync(connection, key, token, cancellationToken);
         if (orders.Count + identities.Count == 0)
         {
@@ -119,6 +118,28 @@ internal sealed class CustomerEraser(ConversionLog conversions, TimeProvider tim
         }
 
         return orders;
+    }
+
+    /// <returns>Those that were rewritten: another erasure of the customer may have been faster.</returns>
+    private async Task<List<Guid>> RewriteAsync(NpgsqlConnection connection, List<Guid> orders, string key, string token, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            $$"""
+              update {{_log.Schema}}.mt_events set data = jsonb_set(data, '{customerKey}', to_jsonb($1::text))
+               where id = any($2) and data ->> 'customerKey' = $3 returning id
+              """,
+            connection);
+        command.Parameters.Add(Parameter(token));
+        command.Parameters.Add(Parameter(orders.ToArray()));
+        command.Parameters.Add(Parameter(key));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var rewritten = new List<Guid>(orders.Count);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            rewritten.Add(reader.GetGuid(0));
+        }
+
+        return rewritten;
     }
 
     /// <summary>Moves the customer's ties into the stream of the token, under ids that are derived from the token.</summary>

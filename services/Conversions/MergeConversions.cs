@@ -69,6 +69,37 @@ internal sealed class MergeConversions : BackgroundService
         await base.StartAsync(cancellationToken);
     }
 
+    /// <summary>Keeps pages out until the caller's transaction ends. Take it before the log's lock, as a page does.</summary>
+    public async Task LockAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand($"lock table {_log.Schema}.order_keys in exclusive mode", connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>Makes the keys of these conversions anew from the log as it is now: a key may be derived from the customer.</summary>
+    public async Task RekeyAsync(NpgsqlConnection connection, Guid[] conversions, CancellationToken cancellationToken)
+    {
+        await using (var delete = new NpgsqlCommand($"delete from {_log.Schema}.order_keys where conversion_id = any($1)", connection))
+        {
+            delete.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = conversions });
+            await delete.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        var (_, identities) = await DeclaredAsync(connection, cancellationToken);
+        var recorded = new List<ConversionRecorded>();
+        await using (var command = new NpgsqlCommand($"select type, data from {_log.Schema}.mt_events where id = any($1)", connection))
+        {
+            command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = conversions });
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                recorded.Add((ConversionRecorded)ConversionLog.Event(reader.GetString(0), reader.GetFieldValue<byte[]>(1)));
+            }
+        }
+
+        await InsertKeysAsync(connection, [.. recorded.SelectMany(c => OrderKey.Of(c, identities).Select(key => (c, key)))], cancellationToken);
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken) =>
         await _pipeline.ExecuteAsync(async cancellation => await FollowAsync(cancellation), stoppingToken);
 
@@ -95,6 +126,11 @@ internal sealed class MergeConversions : BackgroundService
     private async Task<bool> PageAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await using (var reading = new NpgsqlCommand($"lock table {_log.Schema}.order_keys in row exclusive mode", connection))
+        {
+            await reading.ExecuteNonQueryAsync(cancellationToken); // An erasure waits for this page, or this page for the erasure.
+        }
+
         var (declared, identities) = await DeclaredAsync(connection, cancellationToken);
         if (await _log.CheckpointAsync(connection, Declaration, cancellationToken) != declared)
         {
@@ -176,23 +212,7 @@ internal sealed class MergeConversions : BackgroundService
             return [];
         }
 
-        await using (var insert = new NpgsqlCommand(
-            $"""
-             insert into {_log.Schema}.order_keys (key, conversion_id, is_first, occurred_at, source, order_id)
-             select * from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::timestamptz[], $5::varchar[], $6::varchar[])
-             on conflict on constraint pk_order_keys do nothing
-             """,
-            connection))
-        {
-            insert.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. rows.Select(r => r.Key.Key)] });
-            insert.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. rows.Select(r => r.Conversion.ConversionId)] });
-            insert.Parameters.Add(new NpgsqlParameter<bool[]> { TypedValue = [.. rows.Select(r => r.Key.IsFirst)] });
-            insert.Parameters.Add(new NpgsqlParameter<DateTimeOffset[]> { TypedValue = [.. rows.Select(r => r.Conversion.OccurredAt)] });
-            insert.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. rows.Select(r => r.Conversion.Source)] });
-            insert.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. rows.Select(r => r.Conversion.OrderId)] });
-            await insert.ExecuteNonQueryAsync(cancellationToken);
-        }
-
+        await InsertKeysAsync(connection, rows, cancellationToken);
         var found = await NearestAsync(connection, [.. rows.Select(r => r.Key).DistinctBy(k => k.Key)], identities, cancellationToken);
         var separated = (await _log.FindAsync([.. found.Select(m => Ids.Separation(m.ConversionId))], cancellationToken)).Select(e => e.Id).ToHashSet();
         var merges = new List<ConversionMerged>();
@@ -205,6 +225,24 @@ internal sealed class MergeConversions : BackgroundService
         }
 
         return merges;
+    }
+
+    private async Task InsertKeysAsync(NpgsqlConnection connection, (ConversionRecorded Conversion, OrderKey Key)[] rows, CancellationToken cancellationToken)
+    {
+        await using var insert = new NpgsqlCommand(
+            $"""
+             insert into {_log.Schema}.order_keys (key, conversion_id, is_first, occurred_at, source, order_id)
+             select * from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::timestamptz[], $5::varchar[], $6::varchar[])
+             on conflict on constraint pk_order_keys do nothing
+             """,
+            connection);
+        insert.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. rows.Select(r => r.Key.Key)] });
+        insert.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. rows.Select(r => r.Conversion.ConversionId)] });
+        insert.Parameters.Add(new NpgsqlParameter<bool[]> { TypedValue = [.. rows.Select(r => r.Key.IsFirst)] });
+        insert.Parameters.Add(new NpgsqlParameter<DateTimeOffset[]> { TypedValue = [.. rows.Select(r => r.Conversion.OccurredAt)] });
+        insert.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. rows.Select(r => r.Conversion.Source)] });
+        insert.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. rows.Select(r => r.Conversion.OrderId)] });
+        await insert.ExecuteNonQueryAsync(cancellationToken);
     }
 
     /// <summary>For each conversion of a second source under these keys the nearest of the first, where that is not recorded yet.</summary>

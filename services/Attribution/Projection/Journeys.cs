@@ -115,7 +115,7 @@ internal sealed class Journeys(string schema, ILogger logger)
 
     /// <summary>
     /// The conversions that a page concerns, in the order of customers. A new visitor of a customer concerns each of the customer's
-    /// conversions, and a new lead all that come after it.
+    /// conversions, and a lead that is new, or is the same as another one or no longer, all that come after it.
     /// </summary>
     /// <param name="connection">In the page's transaction.</param>
     /// <param name="page">The page; its conversions and ties are in the tables already.</param>
@@ -148,9 +148,11 @@ internal sealed class Journeys(string schema, ILogger logger)
                     break;
                 case ConversionMerged merged:
                     conversions.Add(merged.ConversionId);
+                    leads.Add(merged.ConversionId);
                     break;
                 case ConversionSeparated separated:
                     conversions.Add(separated.ConversionId);
+                    leads.Add(separated.ConversionId);
                     break;
                 case PartnerSuspended suspended:
                     partners.Add(suspended.PartnerId);

@@ -32,6 +32,55 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         Properties.Hold(output, Histories.All, 40, given => HoldsAsync(database, given).GetAwaiter().GetResult());
     }
 
+    /// <summary>The account of a shop's guests: hundreds of people under one customer key.</summary>
+    [PostgresFact]
+    public async Task A_key_that_everybody_shares_is_no_person_whenever_that_shows_and_a_new_order_of_it_concerns_itself_alone()
+    {
+        await using var database = NpgsqlDataSource.Create(await TestServers.NewDatabaseAsync());
+        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        output.WriteLine($"PULSE_SEED={seed}");
+        var rules = TestBots.Default with { Inherit = new Inherit(30), Model = new Linear() };
+        var system = await Projection.CreateAsync(database, "crowd", rules);
+        var events = Enumerable.Range(0, 320).SelectMany(i => Guest(i, i % 12 == 0 ? ConversionKind.Lead : ConversionKind.Sale)).ToArray();
+        new Random(seed).Shuffle(events);
+
+        for (var taken = 0; taken < events.Length; taken += 64)
+        {
+            await system.AppendAsync(events.Skip(taken).Take(64));
+            await system.Projector.ProjectAllAsync(CancellationToken.None);
+            Assert.Equal(Describe(History.Fold(events.Take(taken + 64)), rules), await system.DescribeAsync(generation: 1));
+        }
+
+        var before = await system.ScalarAsync("select max(changed_at) from crowd.journeys");
+        await system.AppendAsync(Guest(1_000, ConversionKind.Sale));
+        await system.Projector.ProjectAllAsync(CancellationToken.None);
+        Assert.Equal(1L, await system.ScalarAsync($"select count(*) from crowd.journeys where changed_at > {before}"));
+
+        var expected = Describe(History.Fold([.. events, .. Guest(1_000, ConversionKind.Sale)]), rules);
+        Assert.Equal(expected, await system.DescribeAsync(generation: 1));
+        await system.Projector.RebuildAsync(CancellationToken.None);
+        Assert.Equal(expected, await system.DescribeAsync(generation: 1));
+    }
+
+    private static IEvent[] Guest(int number, ConversionKind kind)
+    {
+        var time = new DateTimeOffset(2026, 3, 1, 0, 0, 0, TimeSpan.Zero).AddHours(number);
+        var (id, visitor) = (Ids.Conversion("default", "shop", $"guest-{number}"), $"visitor-{number}");
+        return
+        [
+            new ClickRecorded
+            {
+                EventId = Ids.Derive("guest-click", $"{number}"), ProgramId = "default", OccurredAt = time.AddMinutes(-5), PartnerId = $"partner-{number % 7}",
+                VisitorId = visitor, UserAgent = TestBots.Browser, Via = ClickVia.Redirect,
+            },
+            new ConversionRecorded
+            {
+                EventId = id, ConversionId = id, ProgramId = "default", OccurredAt = time, Kind = kind, Source = "shop", OrderId = $"guest-{number}",
+                CustomerKey = "guest", VisitorId = visitor, AmountMinor = 100, Currency = "EUR",
+            },
+        ];
+    }
+
     private static async Task HoldsAsync(NpgsqlDataSource database, Case given)
     {
         var system = await Projection.CreateAsync(database, $"history_{Interlocked.Increment(ref s_schemas)}", given.Rules);
@@ -106,6 +155,12 @@ public sealed class ProjectorTests(ITestOutputHelper output)
             var row = await generations.LockAsync(connection, generation, CancellationToken.None);
             await generations.CatchUpAsync(connection, row!, CancellationToken.None);
             await transaction.CommitAsync();
+        }
+
+        public async Task<long> ScalarAsync(string sql)
+        {
+            await using var command = log.DataSource.CreateCommand(sql);
+            return (long)(await command.ExecuteScalarAsync())!;
         }
 
         public async Task<string> DescribeAsync(int generation)

@@ -18,6 +18,8 @@ public class RoutesTests
     [InlineData("/v1/identities", nameof(Upstream.Conversions))]
     [InlineData("/v1/partners/acme/links", nameof(Upstream.Partners))]
     [InlineData("/v1/coupons", nameof(Upstream.Partners))]
+    [InlineData("/v1/program", nameof(Upstream.Partners))]
+    [InlineData("/v1/customers", nameof(Upstream.Conversions))]
     [InlineData("/v1/catalogue", nameof(Upstream.Partners))]
     [InlineData("/v1/webhooks/dead-letters", nameof(Upstream.Outbound))]
     [InlineData("/v1/postbacks/acme", nameof(Upstream.Outbound))]

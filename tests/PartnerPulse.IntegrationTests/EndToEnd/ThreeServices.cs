@@ -1,0 +1,179 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+using PartnerPulse.Attribution;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Contracts;
+using PartnerPulse.Conversions;
+using PartnerPulse.IntegrationTests.Hosting;
+using PartnerPulse.Partners;
+using PartnerPulse.Tests.AttributionCore;
+using EventLog = PartnerPulse.EventStore.EventLog;
+
+namespace PartnerPulse.IntegrationTests.EndToEnd;
+
+/// <summary>
+/// Partners, Conversions and Attribution in one process with a database of their own, and clicks put into the log as an edge would
+/// have sent them: the whole way of an order without the edge.
+/// </summary>
+public sealed class ThreeServices : IAsyncDisposable
+{
+    private readonly NpgsqlDataSource _database;
+
+    private ThreeServices(TestService service)
+    {
+        Service = service;
+        _database = NpgsqlDataSource.Create(service.Database);
+    }
+
+    public TestService Service { get; }
+
+    public EventLog Log => Service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
+
+    internal Erasure Erasure => Service.Services.GetRequiredService<Erasure>();
+
+    public static async Task<ThreeServices> StartAsync() => new(await TestService.StartAsync(
+        builder =>
+        {
+            builder.AddPartners();
+            builder.AddConversions();
+            builder.AddAttribution();
+        },
+        app =>
+        {
+            app.MapPartners();
+            app.MapConversions();
+            app.MapAttribution();
+        }));
+
+    public async Task<Answer> PostAsync(string path, object body, HttpStatusCode expected)
+    {
+        var answer = await Service.PostAsync(path, JsonSerializer.Serialize(body));
+        return answer.AssertStatus(expected);
+    }
+
+    public Task EnrolAsync(string partner) =>
+        PostAsync("/v1/partners", new { id = partner, name = partner, destination = "https://shop.example/" }, HttpStatusCode.Created);
+
+    public Task ClickAsync(string partner, string visitor, double daysAgo) => TakeInAsync(new ClickRecorded
+    {
+        EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = TimeProvider.System.GetUtcNow().AddDays(-daysAgo), PartnerId = partner, VisitorId = visitor,
+        UserAgent = TestBots.Browser, Via = ClickVia.Redirect,
+    });
+
+    /// <summary>As a consumer takes it in.</summary>
+    public Task TakeInAsync(IEvent fact) =>
+        Service.Services.GetRequiredService<IntakeWriter>().AppendAsync([IntakeWriter.ToNewEvent(fact)], handover: null, CancellationToken.None);
+
+    /// <summary>Publishes rules, replays under them and promotes the replay.</summary>
+    public async Task UseRulesAsync(object rules)
+    {
+        var id = await ReplayAsync(rules);
+        (await Service.PostAsync($"/v1/replays/{id}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
+        await SettleAsync();
+    }
+
+    public async Task<Guid> ReplayAsync(object rules)
+    {
+        var id = (await PostAsync("/v1/replays", new { rules }, HttpStatusCode.Accepted)).Json.GetProperty("id").GetGuid();
+        await UntilAsync(async () => (await Service.GetAsync($"/v1/replays/{id}")).Json.GetProperty("state").GetString() == "ready");
+        return id;
+    }
+
+    /// <summary>Waits until everything that was sent is handed on and folded.</summary>
+    public Task SettleAsync() => UntilAsync(async () =>
+    {
+        var services = (await Service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("services").EnumerateArray()
+            .ToDictionary(s => s.GetProperty("name").GetString()!, StringComparer.Ordinal);
+        var attribution = services["attribution"];
+        return new[] { "partners", "conversions" }.All(sender => services[sender].GetProperty("relay").GetInt64() == services[sender].GetProperty("log").GetInt64())
+            && attribution.GetProperty("projector").GetInt64() == attribution.GetProperty("log").GetInt64();
+    });
+
+    public async Task RebuildAsync()
+    {
+        (await Service.PostAsync("/v1/rebuild", body: null)).AssertStatus(HttpStatusCode.Accepted);
+        await SettleAsync();
+    }
+
+    /// <summary>Partners and amounts, and what nobody has.</summary>
+    public async Task<string[]> CreditsAsync()
+    {
+        await SettleAsync();
+        var credits = (await Service.GetAsync("/v1/credits")).AssertStatus(HttpStatusCode.OK).Json;
+        return
+        [
+            .. credits.GetProperty("rows").EnumerateArray().Select(row => $"{row.GetProperty("partner").GetString()} {row.GetProperty("amounts")[0].GetProperty("amount").GetString()}"),
+            $"nobody {credits.GetProperty("unattributed").GetProperty("conversions").GetInt32()}",
+        ];
+    }
+
+    public async Task<JsonElement> ReceiptAsync(string order, string query = "") =>
+        (await Service.GetAsync($"/v1/receipts?source=shop&orderId={order}{query}")).AssertStatus(HttpStatusCode.OK).Json;
+
+    /// <summary>The tables say what one fold of the log says, under the rules that count.</summary>
+    public async Task AssertIsOneFoldAsync()
+    {
+        await SettleAsync();
+        await using var active = _database.CreateCommand(
+            "select g.generation, r.document from attribution.generations g join attribution.rules r on r.version = g.rules_version where g.state = 'active'");
+        await using var reader = await active.ExecuteReaderAsync();
+        Assert.True(await reader.ReadAsync());
+        using var document = JsonDocument.Parse(reader.GetString(1));
+        var rules = Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules;
+        var events = await Log.ReadAllAsync(0, int.MaxValue, CancellationToken.None);
+        var history = History.Fold(events.Select(e => EventTypes.Deserialize(EventTypes.Find(e.Type)!, e.Data.Span)));
+        Assert.Equal(Ledger.Of(history, rules), await Ledger.ReadAsync(_database, reader.GetInt32(0)));
+    }
+
+    public async Task<T> ScalarAsync<T>(string sql)
+    {
+        await using var command = _database.CreateCommand(sql);
+        return (T)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>Tables of all services that hold the text anywhere.</summary>
+    public async Task<string[]> TablesThatHoldAsync(string text)
+    {
+        var tables = new List<string>();
+        await using (var command = _database.CreateCommand(
+            "select table_schema || '.' || table_name from information_schema.tables where table_schema in ('partners', 'conversions', 'attribution') order by 1"))
+        await using (var reader = await command.ExecuteReaderAsync())
+        {
+            while (await reader.ReadAsync())
+            {
+                tables.Add(reader.GetString(0));
+            }
+        }
+
+        var holding = new List<string>();
+        foreach (var table in tables)
+        {
+            if (await ScalarAsync<long>($"select count(*) from {table} t where position('{text}' in t::text) > 0") > 0)
+            {
+                holding.Add(table);
+            }
+        }
+
+        return [.. holding];
+    }
+
+    public static async Task UntilAsync(Func<Task<bool>> fact)
+    {
+        var waited = Stopwatch.StartNew();
+        while (!await fact())
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), "It has not come true within 30 seconds.");
+            await Task.Delay(20); // Between two looks at what nothing announces.
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Service.DisposeAsync();
+        await _database.DisposeAsync();
+    }
+}
