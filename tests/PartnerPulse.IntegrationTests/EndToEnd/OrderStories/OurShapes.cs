@@ -65,11 +65,11 @@ internal sealed class NdjsonWay() : ReportWay("ndjson")
 /// <summary><c>POST /v1/imports/conversions</c> with a file that a spreadsheet wrote.</summary>
 internal sealed class CsvWay() : ReportWay("csv")
 {
-    protected override Task SendAsync(PulseSystem system, string report)
+    protected override async Task SendAsync(PulseSystem system, string report)
     {
         using var json = JsonDocument.Parse(report);
         var fields = json.RootElement.EnumerateObject().ToArray();
-        return NdjsonWay.ImportAsync(
+        await NdjsonWay.ImportAsync(
             system,
             $"{string.Join(',', fields.Select(f => Header(f.Name)))}\r\n{string.Join(',', fields.Select(f => $"\"{f.Value}\""))}\r\n",
             "text/csv");
