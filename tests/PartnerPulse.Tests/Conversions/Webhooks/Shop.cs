@@ -64,7 +64,7 @@ internal sealed class Shop(string scheme, string? secret = null)
                 ["webhook-signature"] = "v1," + Convert.ToBase64String(HMACSHA256.HashData(
                     Convert.FromBase64String(Secret["whsec_".Length..]), (byte[])[.. Encoding.UTF8.GetBytes($"msg_1.{time}."), .. body])),
             },
-            _ => throw new ArgumentOutOfRangeException(nameof(scheme), scheme, "is no scheme"),
+            _ => throw new InvalidOperationException($"{scheme} is no scheme"),
         };
     }
 
