@@ -36,7 +36,7 @@ internal sealed class Projector : BackgroundService
     private readonly ILogger<Projector> _logger;
     private readonly Journeys _journeys;
     private readonly Generations _generations;
-    private readonly PromotionRevisions _revisions;
+    private readonly UntoldRevisions _revisions;
     private readonly ResiliencePipeline _pipeline;
 
     public Projector(
@@ -52,7 +52,7 @@ internal sealed class Projector : BackgroundService
         _logger = logger;
         _journeys = new Journeys(log.Schema, logger);
         _generations = generations;
-        _revisions = new PromotionRevisions(log);
+        _revisions = new UntoldRevisions(log);
         _pipeline = new ResiliencePipelineBuilder()
             .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) =>
             {
@@ -87,6 +87,12 @@ internal sealed class Projector : BackgroundService
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var s = _log.Schema;
+        var counted = await _generations.ActiveAsync(connection, cancellationToken);
+        if (counted is not null)
+        {
+            await _revisions.RememberAsync(connection, counted.Number, cancellationToken);
+        }
+
         await connection.Sql(
             $"truncate {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
@@ -129,6 +135,13 @@ internal sealed class Projector : BackgroundService
         {
             await connection.Sql($"update {s}.generations set folded_to = $1, folded_conversion = $2 where state = 'active'", P(target), P(Guid.AllBitsSet))
                 .RunAsync(cancellationToken);
+        }
+
+        if (counted is not null && active is not null)
+        {
+            // What was in the log and not folded yet is news; everything else is as it was told.
+            await _revisions.KeepAsync(connection, active.Number, _program, target, cancellationToken);
+            await _log.SaveCheckpointAsync(connection, Told, target, cancellationToken);
         }
 
         await _log.SaveCheckpointAsync(connection, Checkpoint, target, cancellationToken);
@@ -338,9 +351,11 @@ internal sealed class Projector : BackgroundService
             await _generations.CatchUpAsync(connection, generation, cancellationToken);
         }
 
-        if (!told && await _generations.ActiveAsync(connection, cancellationToken) is { } before)
+        if (!told)
         {
-            await _revisions.KeepAsync(connection, replay, before.Number, cancellationToken);
+            // Before the first generation nobody had anything: conversions may have come before it.
+            var before = await _generations.ActiveAsync(connection, cancellationToken);
+            await _revisions.KeepAsync(connection, replay, before?.Number ?? 0, cancellationToken);
         }
 
         await connection.Sql($"update {s}.generations set state = 'retired' where state = 'active'").RunAsync(cancellationToken);

@@ -24,11 +24,11 @@ create table if not exists {schema}.set_aside (
     constraint set_aside_once unique (event_id, stage)
 );
 
--- What a promotion changed and has not been told yet: one row a conversion, before and after as they stood in the transaction
--- that promoted. The projector tells them in order, a few thousand a commit, before it goes on.
+-- What a promotion or a rebuild changed and has not been told yet: one row a conversion, before and after as they stood in the
+-- transaction that changed it. The projector tells them in order, a few thousand a commit, before it goes on.
 create table if not exists {schema}.untold_revisions (
     id            bigint generated always as identity,
-    event_id      uuid        not null,
+    cause_id      uuid        not null,
     program_id    varchar     not null,
     occurred_at   timestamptz not null,
     conversion_id uuid        not null,

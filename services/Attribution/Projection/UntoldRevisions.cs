@@ -7,11 +7,11 @@ using static PartnerPulse.Attribution.Projection.Db;
 namespace PartnerPulse.Attribution.Projection;
 
 /// <summary>
-/// Tells a <see cref="CreditsRevised"/> for each conversion whose credit a promotion changed. A promotion may concern all of history: what
-/// changed is kept by one statement in the transaction that promotes, and told afterwards in small commits, because an append
-/// holds the log's lock and everybody who takes in would wait for it.
+/// Tells a <see cref="CreditsRevised"/> for each conversion whose credit a promotion changed, or a rebuild that found more in the log than
+/// was folded before it. Both may concern all of history: what changed is kept by one statement in their transaction, and told
+/// afterwards in small commits, because an append holds the log's lock and everybody who takes in would wait for it.
 /// </summary>
-internal sealed class PromotionRevisions(EventLog log)
+internal sealed class UntoldRevisions(EventLog log)
 {
     private const int ChunkSize = 2_000;
 
@@ -28,31 +28,65 @@ internal sealed class PromotionRevisions(EventLog log)
         """;
 
     /// <summary>Keeps what differs between the generation that counted and the one that counts from now on, in the caller's transaction.</summary>
-    public async Task KeepAsync(NpgsqlConnection connection, ReplayPromoted replay, int before, CancellationToken cancellationToken)
+    public Task KeepAsync(NpgsqlConnection connection, ReplayPromoted replay, int before, CancellationToken cancellationToken) =>
+        KeepAsync(
+            connection, $"select {Sums} from {log.Schema}.credits where generation = {before} group by 1, 2", replay.Generation, replay.EventId, replay.ProgramId,
+            replay.OccurredAt, cancellationToken);
+
+    /// <summary>Remembers until the end of the caller's transaction what the generation gives, before its rows are thrown away.</summary>
+    public async Task RememberAsync(NpgsqlConnection connection, int generation, CancellationToken cancellationToken)
+    {
+        // A statement that makes a table takes no parameters.
+        await connection.Sql(
+            $"create temporary table told_credits on commit drop as select {Sums} from {log.Schema}.credits where generation = {generation} group by 1, 2")
+            .RunAsync(cancellationToken);
+        await connection.Sql("analyze told_credits").RunAsync(cancellationToken);
+    }
+
+    /// <summary>Keeps what differs between what was remembered and what counts after a rebuild up to <paramref name="position"/>.</summary>
+    public async Task KeepAsync(NpgsqlConnection connection, int generation, string program, long position, CancellationToken cancellationToken)
+    {
+        DateTimeOffset recordedAt;
+        await using (var command = connection.Sql($"select timestamp from {log.Schema}.mt_events where seq_id = $1", P(position)))
+        await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
+        {
+            if (!await reader.ReadAsync(cancellationToken))
+            {
+                return;
+            }
+
+            recordedAt = reader.GetFieldValue<DateTimeOffset>(0);
+        }
+
+        await KeepAsync(connection, "select * from told_credits", generation, Ids.Derive("rebuild", $"{position}"), program, recordedAt, cancellationToken);
+    }
+
+    private async Task KeepAsync(
+        NpgsqlConnection connection, string was, int generation, Guid cause, string program, DateTimeOffset occurredAt, CancellationToken cancellationToken)
     {
         var s = log.Schema;
         await connection.Sql(
             $"""
-             with was as materialized (select {Sums} from {s}.credits where generation = $1 group by 1, 2),
-             is_now as materialized (select {Sums} from {s}.credits where generation = $2 group by 1, 2),
+             with was as materialized ({was}),
+             is_now as materialized (select {Sums} from {s}.credits where generation = $1 group by 1, 2),
              changed as materialized (
                  select distinct coalesce(b.conversion_id, a.conversion_id) as conversion_id
                    from was b full join is_now a on a.conversion_id = b.conversion_id and a.partner_id = b.partner_id
                   where (b.share, b.amount, b.commission) is distinct from (a.share, a.amount, a.commission)
              )
-             insert into {s}.untold_revisions (event_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks)
-             select $3, $4, $5, d.conversion_id, $2, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks
+             insert into {s}.untold_revisions (cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks)
+             select $2, $3, $4, d.conversion_id, $1, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks
                from changed
-               join {s}.decisions d on d.generation = $2 and d.conversion_id = changed.conversion_id
+               join {s}.decisions d on d.generation = $1 and d.conversion_id = changed.conversion_id
                left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = d.conversion_id
                left join (select {Credits} from is_now join changed using (conversion_id) group by 1) a on a.conversion_id = d.conversion_id
                left join (
                    select conversion_id, json_agg(json_build_object('clickId', click_id, 'partnerId', partner_id) order by click_id) as clicks
-                     from {s}.credits join changed using (conversion_id) where generation = $2 group by 1
+                     from {s}.credits join changed using (conversion_id) where generation = $1 group by 1
                ) c on c.conversion_id = d.conversion_id
               order by d.conversion_id
              """,
-            P(before), P(replay.Generation), P(replay.EventId), P(replay.ProgramId), P(replay.OccurredAt)).RunAsync(cancellationToken);
+            P(generation), P(cause), P(program), P(occurredAt)).RunAsync(cancellationToken);
         _mayHaveSome = true;
     }
 
@@ -86,7 +120,7 @@ internal sealed class PromotionRevisions(EventLog log)
             $"""
              with taken as (
                  delete from {log.Schema}.untold_revisions where id in (select id from {log.Schema}.untold_revisions order by id limit $1)
-                 returning id, event_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks
+                 returning id, cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks
              )
              select * from taken order by id
              """,
@@ -95,10 +129,10 @@ internal sealed class PromotionRevisions(EventLog log)
         var revisions = new List<CreditsRevised>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            var (promotion, conversion) = (reader.GetGuid(1), reader.GetGuid(4));
+            var (cause, conversion) = (reader.GetGuid(1), reader.GetGuid(4));
             revisions.Add(new CreditsRevised
             {
-                EventId = Ids.Derive("credits-revised-by-promotion", $"{promotion:N}", $"{conversion:N}"),
+                EventId = Ids.Derive("credits-revised-by", $"{cause:N}", $"{conversion:N}"),
                 ProgramId = reader.GetString(2),
                 OccurredAt = reader.GetFieldValue<DateTimeOffset>(3),
                 ConversionId = conversion,

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 using PartnerPulse.Attribution;
 using PartnerPulse.Attribution.Intake;
 using PartnerPulse.Contracts;
@@ -10,8 +11,8 @@ using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.IntegrationTests.Attribution;
 
-/// <summary>A promotion tells what it changes, once; a rebuild tells nothing.</summary>
-public sealed class PromotionRevisionsTests
+/// <summary>A promotion tells what it changes, once; a rebuild only what nobody was told before.</summary>
+public sealed class UntoldRevisionsTests
 {
     /// <summary>More than are told in one commit.</summary>
     private const int Contested = 4_500;
@@ -76,6 +77,56 @@ public sealed class PromotionRevisionsTests
         Assert.Equal(back.Single(r => r.ConversionId == ConversionOf("both-0")).After, refunded[^1].Before);
     }
 
+    [PostgresFact]
+    public async Task A_rebuild_tells_what_was_in_the_log_and_not_folded_before_it_and_nothing_else()
+    {
+        await using var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
+        await log.AppendAsync(new IEvent[] { Click("alpha", "old", 1), Order("old"), Click("alpha", "refunded", 1), Order("refunded") }.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
+        var before = (await UntilAsync(log, after: 0, 2)).Single(r => r.ConversionId == ConversionOf("refunded"));
+        var position = await log.LastPositionAsync(CancellationToken.None);
+
+        // In one transaction, so that the projector meets the request before the events.
+        await using (var connection = await log.DataSource.OpenConnectionAsync())
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            await log.SaveCheckpointAsync(connection, "projector", -1, CancellationToken.None);
+            await log.AppendAsync(connection, new IEvent[] { Click("bravo", "new", 1), Order("new"), Refund("refunded") }.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
+            await transaction.CommitAsync();
+        }
+
+        var told = await UntilAsync(log, position, 2);
+        await ProjectedAsync(service, log);
+        Assert.Equal(2, (await RevisionsAsync(log, position)).Length);
+        var fresh = Assert.Single(told, r => r.ConversionId == ConversionOf("new"));
+        Assert.Equal((0, "bravo"), (fresh.Before.Count, Assert.Single(fresh.After).PartnerId));
+        var refunded = Assert.Single(told, r => r.ConversionId == ConversionOf("refunded"));
+        Assert.Equal(before.After, refunded.Before);
+        Assert.Equal(3_990, Assert.Single(refunded.After).AmountMinor);
+    }
+
+    [PostgresFact]
+    public async Task What_came_before_the_first_rules_were_in_force_is_told_with_them()
+    {
+        // The log is there before the service: its first rules come after the order, on one page with it.
+        var database = await TestServers.NewDatabaseAsync();
+        await using var source = NpgsqlDataSource.Create(database);
+        var log = new EventLog(source, AttributionService.Schema);
+        await log.CreateSchemaAsync(CancellationToken.None);
+        await log.AppendAsync(new IEvent[] { Click("alpha", "early", 1), Order("early") }.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
+
+        await using var service = await TestService.StartAsync(
+            builder =>
+            {
+                builder.Services.AddSingleton(source);
+                builder.AddAttribution();
+            },
+            app => app.MapAttribution());
+
+        var told = Assert.Single(await UntilAsync(log, after: 0, 1));
+        Assert.Equal((ConversionOf("early"), 0, "alpha"), (told.ConversionId, told.Before.Count, Assert.Single(told.After).PartnerId));
+    }
+
     private static async Task<Guid> ReplayAsync(TestService service, string model)
     {
         var replay = (await service.PostAsync(
@@ -103,7 +154,9 @@ public sealed class PromotionRevisionsTests
                 return revisions;
             }
 
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"{revisions.Length} of {count} revisions are told");
+            Assert.True(
+                waited.Elapsed < TimeSpan.FromSeconds(60),
+                $"{revisions.Length} of {count} revisions are told after {after}; the log ends at {await log.LastPositionAsync(CancellationToken.None)}, folded is {await log.CheckpointAsync("projector", CancellationToken.None)}");
             await Task.Delay(50);
         }
     }
