@@ -272,6 +272,6 @@ internal static partial class RecordPostback
         Field = fault.Field switch { "orderId" => "order_id", "clickId" => "click_id", "visitorId" => "visitor_id", "id" => "adjustment_id", var same => same },
     })];
 
-    [GeneratedRegex(@"^(\$?\{.*\}|\[.*\]|<.*>|%.+%|#.+#|__.+__)$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"^(\$?\{.*\}|\[.*\]|<.*>|%.+%|#.+#|__.+__)$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Macro();
 }

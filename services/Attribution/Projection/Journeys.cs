@@ -24,6 +24,7 @@ internal sealed class Journeys(string schema, ILogger logger)
     private static readonly string s_click = EventTypes.Of<ClickRecorded>().Name;
 
     /// <summary>Where a conversion's touches and the holder of its coupon are to be found.</summary>
+    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
     public readonly record struct Person(Guid ConversionId, Guid? Customer, Guid? ClickId, Guid? VisitorStream, Guid? CouponStream);
 
     /// <summary>Remembers new conversions, so that what concerns them finds them.</summary>
