@@ -63,8 +63,7 @@ public sealed class AsyncApiTests
             channels.Keys.Order(StringComparer.Ordinal));
         foreach (var queue in Topology.Queues)
         {
-            var message = queue.Message == typeof(ClicksRecorded) ? "clicks_recorded" : EventTypes.All.Single(t => t.ClrType == queue.Message).Name;
-            Assert.Equal([message], References(channels[queue.Name]["messages"]!).Select(Last));
+            Assert.Equal([MessageOf(queue)], References(channels[queue.Name]["messages"]!).Select(Last));
         }
 
         // Each is sent or received by somebody.
@@ -74,15 +73,23 @@ public sealed class AsyncApiTests
     }
 
     [Fact]
-    public void Clicks_travel_as_lines_and_every_other_event_in_an_envelope()
+    public void Clicks_and_facts_travel_as_lines_and_what_is_announced_in_an_envelope()
     {
-        foreach (var type in EventTypes.All.Where(type => Topology.HasQueue(type.ClrType)))
+        Assert.All(Topology.Queues, queue => Assert.Equal("application/x-ndjson", At("components", "messages", MessageOf(queue))!["contentType"]!.GetValue<string>()));
+
+        // What Attribution itself writes into its log travels nowhere.
+        string[] own = ["rules_published", "replay_requested", "replay_completed", "replay_promoted", "replay_discarded"];
+        var facts = EventTypes.All.Where(type => type.ClrType != typeof(ClickRecorded) && !Topology.Announcements.Contains(type.Name) && !own.Contains(type.Name)).ToArray();
+        var line = At("components", "messages", "facts_recorded")!["payload"]!["properties"]!;
+        Assert.Equal(facts.Select(type => type.Name).Order(StringComparer.Ordinal), line["type"]!["enum"]!.AsArray().Select(name => name!.GetValue<string>()).Order(StringComparer.Ordinal));
+        Assert.Equal(facts.Select(type => type.ClrType.Name).Order(StringComparer.Ordinal), References(line["data"]!).Select(Last).Order(StringComparer.Ordinal));
+        foreach (var type in EventTypes.All.Where(type => Topology.Announcements.Contains(type.Name)))
         {
             Assert.Equal("application/vnd.masstransit+json", At("components", "messages", type.Name)!["contentType"]!.GetValue<string>());
-            Assert.Equal($"urn:message:PartnerPulse.Contracts:{type.ClrType.Name}", At("components", "messages", type.Name)!["payload"]!["allOf"]![1]!["properties"]!["messageType"]!["contains"]!["const"]!.GetValue<string>());
+            Assert.Equal(
+                $"urn:message:PartnerPulse.Contracts:{type.ClrType.Name}",
+                At("components", "messages", type.Name)!["payload"]!["allOf"]![1]!["properties"]!["messageType"]!["contains"]!["const"]!.GetValue<string>());
         }
-
-        Assert.Equal("application/x-ndjson", At("components", "messages", "clicks_recorded")!["contentType"]!.GetValue<string>());
     }
 
     [Fact]
@@ -91,7 +98,7 @@ public sealed class AsyncApiTests
         Assert.Equal(Handover.Headers.Order(StringComparer.Ordinal), At("components", "schemas", "HandoverHeaders")!["properties"]!.AsObject().Select(p => p.Key).Order(StringComparer.Ordinal));
         Assert.Equal(OrdersBroker.Headers.Order(StringComparer.Ordinal), At("components", "schemas", ErrorQueueSchema)!["properties"]!.AsObject().Select(p => p.Key).Order(StringComparer.Ordinal));
         Assert.All(
-            Topology.Queues.Select(q => q.Message == typeof(ClicksRecorded) ? "clicks_recorded" : EventTypes.All.Single(t => t.ClrType == q.Message).Name),
+            Topology.Queues.Select(MessageOf),
             name => Assert.Equal("#/components/schemas/HandoverHeaders", At("components", "messages", name)!["headers"]!["$ref"]!.GetValue<string>()));
     }
 
@@ -138,6 +145,8 @@ public sealed class AsyncApiTests
             }
         }
     }
+
+    private static string MessageOf(Queue queue) => queue.Message == typeof(ClicksRecorded) ? "clicks_recorded" : "facts_recorded";
 
     private static SortedDictionary<string, JsonTypeInfo> Types()
     {
