@@ -24,7 +24,8 @@ internal sealed class Journeys(string schema, ILogger logger)
     private static readonly string s_click = EventTypes.Of<ClickRecorded>().Name;
 
     /// <summary>Where a conversion's touches and the holder of its coupon are to be found.</summary>
-    public sealed record Person(Guid ConversionId, Guid? Customer, Guid? ClickId, Guid? VisitorStream, Guid? CouponStream);
+    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
+    public readonly record struct Person(Guid ConversionId, Guid? Customer, Guid? ClickId, Guid? VisitorStream, Guid? CouponStream);
 
     /// <summary>Remembers new conversions, so that what concerns them finds them.</summary>
     public async Task AddConversionsAsync(NpgsqlConnection connection, IReadOnlyCollection<ConversionRecorded> conversions, CancellationToken cancellationToken)

@@ -112,6 +112,27 @@ public sealed class ErasureTests
     }
 
     [PostgresFact]
+    public async Task What_identities_of_orders_compare_holds_nothing_of_the_customer_and_finds_the_other_orders_all_the_same()
+    {
+        await using var system = await ThreeServices.StartAsync();
+        (await system.Service.PutAsync("/v1/order-identities", """
+            [{"sources":["shop","crm"],"fields":["customer"],"withinHours":48},{"sources":["shop","crm"],"fields":["orderId"],"withinHours":48}]
+            """)).AssertStatus(HttpStatusCode.OK);
+        await system.PostAsync("/v1/conversions", Order("twice", "sale", 0.2), HttpStatusCode.Created);
+        const string Keys = "select json_agg(key order by key)::text from conversions.order_keys where order_id = 'twice'";
+        await ThreeServices.UntilAsync(async () => await system.ScalarAsync<long>("select count(*) from conversions.order_keys where order_id = 'twice'") == 2);
+        var before = JsonSerializer.Deserialize<Guid[]>(await system.ScalarAsync<string>(Keys))!;
+
+        (await system.Service.DeleteAsync($"/v1/customers?customer={Ann}")).AssertStatus(HttpStatusCode.OK);
+
+        var after = JsonSerializer.Deserialize<Guid[]>(await system.ScalarAsync<string>(Keys))!;
+        Assert.Equal((2, 1), (after.Length, after.Intersect(before).Count()));
+        await system.PostAsync(
+            "/v1/conversions", new { source = "crm", orderId = "twice", kind = "sale", amount = "10.00", currency = "EUR", occurredAt = Ago(0.1) }, HttpStatusCode.Created);
+        await ThreeServices.UntilAsync(async () => await system.ScalarAsync<long>("select count(*) from conversions.merges") == 1);
+    }
+
+    [PostgresFact]
     public async Task Only_an_admin_erases_and_what_is_no_key_is_told()
     {
         await using var system = await ThreeServices.StartAsync();
