@@ -148,13 +148,13 @@ internal sealed class ImportConversions(
         {
             return await TakeAllAsync(run, lines, cancellationToken) is { } problem ? problem : await AnswerAsync(http, run, cancellationToken);
         }
-        catch (Exception e) when (e is BadHttpRequestException or NpgsqlException or TimeoutException)
+        catch (Exception e) when (http.RequestAborted.IsCancellationRequested || e is BadHttpRequestException or NpgsqlException or TimeoutException or OperationCanceledException)
         {
             // Told to the sender where it still listens, and else here: from which line to send it again.
             logger.ImportBroke(run.CommittedTo, e);
-            return e is BadHttpRequestException bad
-                ? With(Problem.Of(bad.StatusCode, "The request is not valid", new FieldFault("body", bad.Message)), run)
-                : With(Problem.Of(StatusCodes.Status503ServiceUnavailable, "The database does not answer", new FieldFault("database", "is away; send the rest again")), run);
+            return http.RequestAborted.IsCancellationRequested ? Results.Empty
+                : e is BadHttpRequestException bad ? With(Problem.Of(bad.StatusCode, "The request is not valid", new FieldFault("body", bad.Message)), run)
+                : With(Problem.Of(StatusCodes.Status503ServiceUnavailable, "The lines cannot be recorded now", new FieldFault("database", "is away, or the service ends; send the rest again")), run);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -5,7 +6,9 @@ using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
@@ -163,6 +166,37 @@ public sealed class ImportTests(ConversionsFixture fixture, ITestOutputHelper ou
     }
 
     [PostgresFact]
+    public async Task Where_the_connection_breaks_the_log_says_up_to_which_line_everything_is_committed()
+    {
+        using var log = new Captured();
+        await using var service = await TestService.StartAsync(
+            builder =>
+            {
+                builder.Logging.AddProvider(log).AddFilter<Captured>("PartnerPulse.Conversions", LogLevel.Warning);
+                builder.AddConversions();
+            },
+            app => app.MapConversions());
+        using (var client = new TcpClient())
+        {
+            await client.ConnectAsync(service.Address.Host, service.Address.Port);
+            await client.GetStream().WriteAsync(Encoding.UTF8.GetBytes(
+                $"POST /v1/imports/conversions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer key-of-{Scope.WriteConversions}\r\nContent-Type: application/x-ndjson\r\nContent-Length: 10000000\r\n\r\n"
+                + string.Concat(Enumerable.Range(0, 2_500).Select(i => Line(i) + "\n"))));
+            for (var waited = Stopwatch.StartNew(); (await service.GetAsync($"/v1/conversions/shop/{_order}-1999")).Status != HttpStatusCode.OK; await Task.Delay(20))
+            {
+                Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), "Nothing was committed while the upload went on.");
+            }
+
+            client.Client.LingerState = new LingerOption(enable: true, seconds: 0); // A reset, as when a connection is lost.
+        }
+
+        for (var waited = Stopwatch.StartNew(); !log.Lines.Contains("An import broke off; everything up to line 2000 is committed"); await Task.Delay(20))
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), $"It says: {string.Join("; ", log.Lines)}");
+        }
+    }
+
+    [PostgresFact]
     public async Task Three_hundred_thousand_lines_pass_in_bounded_memory()
     {
         const int Lines = 300_000;
@@ -265,6 +299,28 @@ public sealed class ImportTests(ConversionsFixture fixture, ITestOutputHelper ou
 
         using var response = await client.SendAsync(request);
         return new Answer(response.StatusCode, response.Content.Headers.ContentType?.MediaType, response.Headers.Location, await response.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>What is logged.</summary>
+    private sealed class Captured : ILoggerProvider, ILogger
+    {
+        private readonly ConcurrentQueue<string> _lines = new();
+
+        public IReadOnlyCollection<string> Lines => _lines;
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            _lines.Enqueue(formatter(state, exception));
+
+        public void Dispose()
+        {
+        }
     }
 
     /// <summary>A body that is made while it is sent.</summary>
