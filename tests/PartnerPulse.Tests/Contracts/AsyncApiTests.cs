@@ -48,7 +48,7 @@ public sealed class AsyncApiTests
     public void An_event_has_a_message_that_carries_it(string name)
     {
         var message = At("components", "messages", name);
-        Assert.True(message is JsonObject, $"components.messages.{name} is missing.");
+        Assert.True(message is JsonObject, $"components.messages.{name} is missing:\n{MessageYaml(EventTypes.Find(name)!)}");
         Assert.Equal(name, message!["name"]!.GetValue<string>());
         Assert.NotEmpty(message["summary"]!.GetValue<string>());
         Assert.Contains(EventTypes.Find(name)!.ClrType.Name, References(message).Select(Last));
@@ -58,6 +58,8 @@ public sealed class AsyncApiTests
     public void Its_channels_are_the_queues_that_there_are()
     {
         var channels = s_document["channels"]!.AsObject().ToDictionary(c => c.Value!["address"]!.GetValue<string>(), c => c.Value!, StringComparer.Ordinal);
+        var missing = Topology.Queues.Where(queue => !channels.ContainsKey(queue.Name)).Select(ChannelYaml).ToArray();
+        Assert.True(missing.Length == 0, $"Channels and operations are missing:\n{string.Concat(missing)}");
         Assert.Equal(
             Topology.Queues.Select(q => q.Name).Concat([OrdersBroker.Orders, OrdersBroker.Errors, "PartnerPulse.Contracts:CreditsRevised"]).Order(StringComparer.Ordinal),
             channels.Keys.Order(StringComparer.Ordinal));
@@ -267,6 +269,64 @@ public sealed class AsyncApiTests
         var plain = Plain(new JsonObject { [name] = schema.DeepClone() });
         return string.Concat(new SerializerBuilder().WithIndentedSequences().Build().Serialize(plain!).Split('\n').Select(line => $"    {line}\n"));
     }
+
+    private static string MessageYaml(EventType type) => Topology.HasQueue(type.ClrType)
+        ? $"""
+              {type.Name}:
+                name: {type.Name}
+                summary: …
+                contentType: application/vnd.masstransit+json
+                headers:
+                  $ref: '#/components/schemas/HandoverHeaders'
+                payload:
+                  allOf:
+                    - $ref: '#/components/schemas/Envelope'
+                    - type: object
+                      properties:
+                        messageType:
+                          contains:
+                            const: urn:message:PartnerPulse.Contracts:{type.ClrType.Name}
+                        message:
+                          $ref: '#/components/schemas/{type.ClrType.Name}'
+
+          """
+        : $"""
+              {type.Name}:
+                name: {type.Name}
+                summary: …
+                contentType: application/json
+                payload:
+                  $ref: '#/components/schemas/{type.ClrType.Name}'
+
+          """;
+
+    private static string ChannelYaml(Queue queue) =>
+        $"""
+          {queue.Name}:
+            address: {queue.Name}
+            description: Quorum queue, bound to the exchange `PartnerPulse.Contracts:{queue.Message.Name}`.
+            messages:
+              {EventTypes.All.Single(t => t.ClrType == queue.Message).Name}:
+                $ref: '#/components/messages/{EventTypes.All.Single(t => t.ClrType == queue.Message).Name}'
+            bindings:
+              amqp:
+                is: queue
+                queue:
+                  name: {queue.Name}
+                  durable: true
+                  exclusive: false
+                  autoDelete: false
+        operations:
+          send{queue.Message.Name}:
+            action: send
+            channel:
+              $ref: '#/channels/{queue.Name}'
+          receive{queue.Message.Name}:
+            action: receive
+            channel:
+              $ref: '#/channels/{queue.Name}'
+
+        """;
 
     private static object? Plain(JsonNode? node) => node switch
     {
