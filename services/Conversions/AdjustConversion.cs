@@ -72,7 +72,7 @@ internal static class AdjustConversion
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost(OrderPath.Pattern + "/adjustments", HandleAsync)
             .RequireScope(Scope.WriteConversions)
-            .TakesJson<AdjustmentAsk>()
+            .TakesJson<AdjustmentAsk>("""{"id":"r-1","amount":"-10.00","currency":"EUR","reason":"refund"}""")
             .WithName("AdjustConversion").WithTags("Conversions").WithSummary("Changes an order's amount: refund, chargeback, cancellation, correction");
 
     public static Asked? Read(AdjustmentAsk ask, string source, string orderId, Checks checks)

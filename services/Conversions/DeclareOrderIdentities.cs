@@ -58,7 +58,7 @@ internal sealed class DeclareOrderIdentities([FromKeyedServices(ConversionsServi
     {
         routes.MapPut("/v1/order-identities", (HttpContext http, DeclareOrderIdentities declare, CancellationToken cancellationToken) => declare.PutAsync(http, cancellationToken))
             .RequireScope(Scope.WriteRules)
-            .TakesJson<IReadOnlyList<OrderIdentityAsk>>()
+            .TakesJson<IReadOnlyList<OrderIdentityAsk>>("""[{"sources":["shop","network"],"fields":["clickId","amount","currency"],"withinHours":72}]""")
             .WithName("DeclareOrderIdentities").WithTags("Conversions").WithSummary("Declares which conversions of different sources are one sale");
         routes.MapGet("/v1/order-identities", (DeclareOrderIdentities declare, CancellationToken cancellationToken) => declare.GetAsync(cancellationToken))
             .RequireScope(Scope.Read)

@@ -78,7 +78,7 @@ internal static class RecordConversion
         routes.MapPost("/v1/conversions", HandleAsync)
             .RequireScope(Scope.WriteConversions)
             .WithMetadata(new RequestSizeLimitAttribute(MaxBodyBytes))
-            .TakesJson<ConversionAsk>()
+            .TakesJson<ConversionAsk>("""{"source":"shop","orderId":"1001","kind":"sale","amount":"49.90","currency":"EUR","visitorId":"v-1"}""")
             .WithName("RecordConversion").WithTags("Conversions").WithSummary("Records an order, or a list of at most 1,000");
 
     /// <param name="recorded">What is in the log under the order's key; null where there was nothing.</param>

@@ -34,7 +34,7 @@ internal static class RecordIdentity
         routes.MapPost("/v1/identities", HandleAsync)
             .RequireScope(Scope.WriteConversions)
             .WithMetadata(new RequestSizeLimitAttribute(RecordConversion.MaxBodyBytes))
-            .TakesJson<IdentityAsk>()
+            .TakesJson<IdentityAsk>("""{"customer":"ann@example.org","visitorId":"v-1"}""")
             .WithName("RecordIdentity").WithTags("Conversions").WithSummary("Ties a visitor or a click to a customer, or a list of at most 1,000");
 
     private static async Task<Results<Created<IdentityAnswer>, Ok<IdentityAnswer>, Ok<IReadOnlyList<IdentityAnswer>>, ProblemHttpResult>> HandleAsync(

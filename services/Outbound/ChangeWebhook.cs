@@ -26,7 +26,7 @@ internal static class ChangeWebhook
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPatch("/v1/webhooks/{id:guid}", HandleAsync)
             .RequireScope(Scope.Admin)
-            .TakesJson<ChangeWebhookAsk>()
+            .TakesJson<ChangeWebhookAsk>("""{"enabled":true}""")
             .WithName("ChangeWebhook").WithTags("Webhooks").WithSummary("Changes address, events or description, disables and enables");
 
     /// <param name="webhook">As it stands.</param>

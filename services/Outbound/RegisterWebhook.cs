@@ -51,7 +51,7 @@ internal static class RegisterWebhook
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/webhooks", HandleAsync)
             .RequireScope(Scope.Admin)
-            .TakesJson<RegisterWebhookAsk>()
+            .TakesJson<RegisterWebhookAsk>("""{"url":"https://books.example/hook","events":["credit.revised","conversion.recorded"]}""")
             .WithName("RegisterWebhook").WithTags("Webhooks").WithSummary("Tells events to an address from now on; answers the secret, once");
 
     public static Asked? Read(RegisterWebhookAsk ask, Checks checks, PublicConnection connection)

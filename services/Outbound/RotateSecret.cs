@@ -20,7 +20,7 @@ internal static class RotateSecret
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/webhooks/{id:guid}/secret", HandleAsync)
             .RequireScope(Scope.Admin)
-            .TakesJson<RotateSecretAsk>(isOptional: true)
+            .TakesJson<RotateSecretAsk>("""{"previousValidHours":48}""", isOptional: true)
             .WithName("RotateSecret").WithTags("Webhooks").WithSummary("Makes a new secret; the old one signs beside it for a while");
 
     public static Subscription Decide(Subscription webhook, byte[] secret, int hours, DateTimeOffset now) => webhook with

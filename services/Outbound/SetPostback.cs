@@ -47,7 +47,7 @@ internal static class SetPostback
     {
         routes.MapPut("/v1/postbacks/{partner}", SetAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<SetPostbackAsk>()
+            .TakesJson<SetPostbackAsk>("""{"url":"https://tracker.example/pb?cid={click_id}&payout={payout}"}""")
             .WithName("SetPostback").WithTags("Postbacks").WithSummary("Tells a partner's system of its conversions, by an address with macros");
         routes.MapGet("/v1/postbacks", ListAsync)
             .RequireScope(Scope.Read, Scope.WriteCatalogue)

@@ -19,7 +19,7 @@ internal static class TestWebhook
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/webhooks/{id:guid}/test", HandleAsync)
             .RequireScope(Scope.Admin)
-            .TakesJson<TestWebhookAsk>(isOptional: true)
+            .TakesJson<TestWebhookAsk>("""{"event":"credit.revised"}""", isOptional: true)
             .WithName("TestWebhook").WithTags("Webhooks").WithSummary("Delivers an invented event, marked as a test");
 
     /// <summary>An event as it might happen; null where there is no such.</summary>

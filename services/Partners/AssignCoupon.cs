@@ -53,7 +53,7 @@ internal static class AssignCoupon
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/coupons", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<AssignCouponAsk>()
+            .TakesJson<AssignCouponAsk>("""{"code":"SPRING10","partner":"acme","until":"2027-01-01T00:00:00Z"}""")
             .WithName("AssignCoupon").WithTags("Coupons").WithSummary("Gives a coupon code to a partner, for a time or for ever");
 
     public static Asked? Read(AssignCouponAsk ask, Checks checks, DateTimeOffset now)

@@ -64,7 +64,7 @@ internal static class ConfigureProgram
             .WithName("ReadProgram").WithTags("Program").WithSummary("Link hosts, origins and fallback of the key's program");
         routes.MapPut("/v1/program", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<ConfigureProgramAsk>()
+            .TakesJson<ConfigureProgramAsk>("""{"origins":["https://shop.example"],"partnerParameters":["ref","via"]}""")
             .WithName("ConfigureProgram").WithTags("Program").WithSummary("Replaces link hosts, origins and fallback of the key's program");
     }
 

@@ -38,7 +38,7 @@ internal static class EnrolPartner
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/partners", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<EnrolPartnerAsk>()
+            .TakesJson<EnrolPartnerAsk>("""{"id":"acme","name":"Acme","destination":"https://shop.example/"}""")
             .WithName("EnrolPartner").WithTags("Partners").WithSummary("Enrols a partner, with its ref and a first link");
 
     public static Asked? Read(EnrolPartnerAsk ask, Checks checks)

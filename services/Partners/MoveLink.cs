@@ -29,7 +29,7 @@ internal static class MoveLink
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPut("/v1/partners/{id}/links/{slug}", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<LinkTermsAsk>()
+            .TakesJson<LinkTermsAsk>("""{"destination":"https://shop.example/boots"}""")
             .WithName("MoveLink").WithTags("Partners").WithSummary("Changes a live link: destination, campaign, utm, expiry, fallback");
 
     public static Outcome Decide(Partner? partner, string slug, LinkTerms asked, string program, DateTimeOffset now, Guid eventId)

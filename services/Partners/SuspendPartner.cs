@@ -33,7 +33,7 @@ internal static class SuspendPartner
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/partners/{id}/suspension", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<SuspendPartnerAsk>(isOptional: true)
+            .TakesJson<SuspendPartnerAsk>("""{"occurredAt":"2026-11-01T00:00:00Z"}""", isOptional: true)
             .WithName("SuspendPartner").WithTags("Partners").WithSummary("Suspends a partner");
 
     /// <param name="partner">The partner as it stands.</param>

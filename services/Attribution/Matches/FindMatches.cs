@@ -49,7 +49,7 @@ internal sealed class FindMatches([FromKeyedServices(AttributionService.Schema)]
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/matches", HandleAsync)
             .RequireScope(Scope.Read)
-            .TakesJson<MatchesAsk>()
+            .TakesJson<MatchesAsk>("""{"orders":[{"clickId":"0195501a-2f00-7abc-8def-0123456789ab"},{"visitorId":"3f2a"},{"coupon":"SPRING10"}]}""")
             .WithName("FindMatches").WithTags("Receipts").WithSummary("Whether orders have a click or a coupon that they could be credited by");
 
     private static async Task<Results<JsonHttpResult<MatchesAnswer>, ProblemHttpResult>> HandleAsync(

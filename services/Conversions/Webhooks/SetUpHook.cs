@@ -50,7 +50,7 @@ internal static class SetUpHook
     {
         routes.MapPut(Path, PutAsync)
             .RequireScope(Scope.Admin)
-            .TakesJson<HookAsk>()
+            .TakesJson<HookAsk>("""{"source":"shop","secrets":["the-secret-that-the-shop-shows"]}""")
             .WithName("SetUpHook").WithTags("Hooks").WithSummary("Sets the source and the secrets of a webhook scheme");
         routes.MapGet(Path, GetAsync)
             .RequireScope(Scope.Admin)

@@ -1,10 +1,13 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
+using Microsoft.OpenApi;
 
 namespace PartnerPulse.Hosting.Problems;
 
@@ -14,8 +17,24 @@ public static partial class RequestBody
     /// <summary>
     /// Describes the body. Any content type is taken: what matters is whether it reads as JSON, and <c>curl -d</c> sends a form's.
     /// </summary>
-    public static RouteHandlerBuilder TakesJson<T>(this RouteHandlerBuilder endpoint, bool isOptional = false) where T : notnull =>
-        endpoint.Accepts<T>(isOptional, "application/json", "*/*");
+    /// <param name="endpoint">Whose body it is.</param>
+    /// <param name="example">One that is taken as it stands, for <c>/openapi.json</c>.</param>
+    /// <param name="isOptional">The body may be absent.</param>
+    public static RouteHandlerBuilder TakesJson<T>(
+        this RouteHandlerBuilder endpoint, [StringSyntax(StringSyntaxAttribute.Json)] string example, bool isOptional = false)
+        where T : notnull
+    {
+        var parsed = JsonNode.Parse(example);
+        return endpoint.Accepts<T>(isOptional, "application/json", "*/*").AddOpenApiOperationTransformer((operation, _, _) =>
+        {
+            if (operation.RequestBody?.Content?.TryGetValue("application/json", out var body) == true && body is OpenApiMediaType media)
+            {
+                media.Example = parsed!.DeepClone();
+            }
+
+            return Task.CompletedTask;
+        });
+    }
 
     /// <summary>The body as JSON, or what is wrong with it.</summary>
     public static async ValueTask<(T? Value, FieldFault? Fault)> ReadJsonAsync<T>(
