@@ -134,7 +134,7 @@ internal static class SetUpHook
         }
 
         var checks = new Checks(time);
-        var made = "whsec_" + Convert.ToBase64String(RandomNumberGenerator.GetBytes(MadeBytes));
+        var made = Make();
         var before = ask.Make || string.IsNullOrEmpty(ask.Source) ? await sources.FindAsync(scheme, cancellationToken) : null;
         if (Decide(scheme, ask, before, made, time.GetUtcNow(), checks) is not { } source)
         {
@@ -155,6 +155,18 @@ internal static class SetUpHook
         await sources.DeleteAsync(scheme, cancellationToken)
             ? TypedResults.NoContent()
             : Problem.NotFound("scheme", $"'{scheme}' is not set up");
+
+    // JSON writes a plus as an escape; without one the secret reads the same in the answer and in the shop.
+    private static string Make()
+    {
+        string secret;
+        do
+        {
+            secret = "whsec_" + Convert.ToBase64String(RandomNumberGenerator.GetBytes(MadeBytes));
+        }
+        while (secret.Contains('+', StringComparison.Ordinal));
+        return secret;
+    }
 
     private static HookBody Show(HookSource source, string program) => new(
         source.Scheme,
