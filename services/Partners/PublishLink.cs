@@ -38,7 +38,7 @@ internal static class PublishLink
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/partners/{id}/links", HandleAsync)
             .RequireScope(Scope.WriteCatalogue)
-            .TakesJson<PublishLinkAsk>("""{"slug":"acme-shoes","destination":"https://shop.example/shoes","utm":{"campaign":"spring2026"}}""")
+            .TakesJson<PublishLinkAsk>("""{"slug":"acme-shoes","destination":"https://shop.example/shoes","campaign":"spring2026","utm":{"source":"blog"}}""")
             .WithName("PublishLink").WithTags("Partners").WithSummary("Publishes a link of a partner");
 
     public static Asked? Read(PublishLinkAsk ask, Checks checks)

@@ -6,6 +6,7 @@ using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.IntegrationTests.Servers;
 using PartnerPulse.Pulse.Provisioning;
+using RabbitMQ.Client;
 
 namespace PartnerPulse.Benchmarks;
 
@@ -23,12 +24,13 @@ internal static class IntakeBenchmark
 
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int count, CancellationToken cancellation)
     {
-        var (single, singleInserts, lists, listInserts) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
+        var (single, bus, singleInserts, lists, listInserts) = (new List<double>(), new List<double>(), new List<double>(), new List<double>(), new List<double>());
         await using var system = await IntakeSystem.StartAsync(cancellation);
         await system.SendAsync("warm-up", count, piece: 1, cancellation);
         for (var round = 0; round < rounds; round++)
         {
             single.Add(await system.SendAsync($"single-{round}", count, piece: 1, cancellation));
+            bus.Add(await system.PublishAsync($"bus-{round}", count, cancellation));
             singleInserts.Add(await InsertAsync(count, piece: 1, cancellation));
             lists.Add(await system.SendAsync($"lists-{round}", count * ListsFactor, ListLength, cancellation));
             listInserts.Add(await InsertAsync(count * ListsFactor, ListLength, cancellation));
@@ -37,6 +39,7 @@ internal static class IntakeBenchmark
         return
         [
             Measured.Of("intake", $"API, one order a request, {Senders} senders → attribution log", "orders/s", single, "plain INSERT, one order a commit", singleInserts, aim: null),
+            Measured.Of("intake", "queue orders, one order a message → attribution log", "orders/s", bus, "plain INSERT, one order a commit", singleInserts, aim: null),
             Measured.Of("intake", $"API, {ListLength} orders a request → attribution log", "orders/s", lists, $"plain INSERT, {ListLength} orders a commit", listInserts, aim: null),
         ];
     }
@@ -56,7 +59,7 @@ internal static class IntakeBenchmark
     private static ParallelOptions Options(CancellationToken cancellation) => new() { MaxDegreeOfParallelism = Senders, CancellationToken = cancellation };
 
     /// <summary>The services on the way of an order.</summary>
-    private sealed class IntakeSystem(string folder, NpgsqlDataSource database, Process[] servers, Uri conversions) : IAsyncDisposable
+    private sealed class IntakeSystem(string folder, NpgsqlDataSource database, Process[] servers, Uri conversions, Uri broker) : IAsyncDisposable
     {
         private readonly HttpClient _http = new(new SocketsHttpHandler { MaxConnectionsPerServer = Senders }) { BaseAddress = conversions, Timeout = TimeSpan.FromMinutes(2) };
         private readonly EventLog _log = new(database, AttributionService.Schema);
@@ -65,11 +68,12 @@ internal static class IntakeBenchmark
         {
             var folder = Directory.CreateTempSubdirectory("pulse-intake-").FullName;
             var address = await TestServers.NewDatabaseAsync(cancellation);
+            var broker = await TestServers.NewVirtualHostAsync(cancellation);
             var (conversions, attribution) = (Ports.Free($"{folder}/conversions"), Ports.Free($"{folder}/attribution"));
             (string, string)[] settings =
             [
                 ("Bus__Transport", "rabbitmq"),
-                ("Bus__RabbitMq", await TestServers.NewVirtualHostAsync(cancellation)),
+                ("Bus__RabbitMq", broker),
                 ("ConnectionStrings__Postgres", address),
                 ("Conversions__CustomerKeyFile", Path.Combine(folder, "customer.key")),
                 ("Conversions__Attribution__Url", $"http://127.0.0.1:{attribution}"),
@@ -80,7 +84,7 @@ internal static class IntakeBenchmark
                 BenchServers.Start(BenchServers.Attribution, Path.Combine(folder, "attribution"), attribution, settings),
                 BenchServers.Start(BenchServers.Conversions, Path.Combine(folder, "conversions"), conversions, settings),
             ];
-            var system = new IntakeSystem(folder, NpgsqlDataSource.Create(address), servers, new Uri($"http://127.0.0.1:{conversions}"));
+            var system = new IntakeSystem(folder, NpgsqlDataSource.Create(address), servers, new Uri($"http://127.0.0.1:{conversions}"), new Uri(broker));
             system._http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "bench");
             await Task.WhenAll(new[] { conversions, attribution }.Select(port => BenchServers.UntilReadyAsync(port, cancellation)));
             return system;
@@ -102,6 +106,25 @@ internal static class IntakeBenchmark
                     throw new InvalidOperationException($"{(int)response.StatusCode}: {await response.Content.ReadAsStringAsync(token)}");
                 }
             });
+            return await ArrivedAsync(before, count, watch, cancellation);
+        }
+
+        /// <summary>The same, put into the queue <c>orders</c>.</summary>
+        public async Task<double> PublishAsync(string source, int count, CancellationToken cancellation)
+        {
+            await using var connection = await new ConnectionFactory { Uri = broker }.CreateConnectionAsync(cancellation);
+            await using var channel = await connection.CreateChannelAsync(
+                new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellation);
+            var bodies = Enumerable.Range(0, count).Select(i => System.Text.Encoding.UTF8.GetBytes(SeededHistory.OrderJson(source, i))).ToArray();
+            var before = await CountAsync(cancellation);
+            var watch = Stopwatch.StartNew();
+            await Parallel.ForEachAsync(bodies, Options(cancellation), async (body, token) => await channel.BasicPublishAsync(
+                "", "orders", mandatory: true, new BasicProperties { ContentType = "application/json", Persistent = true }, body, token));
+            return await ArrivedAsync(before, count, watch, cancellation);
+        }
+
+        private async Task<double> ArrivedAsync(long before, int count, Stopwatch watch, CancellationToken cancellation)
+        {
             while (await CountAsync(cancellation) < before + count)
             {
                 await Task.Delay(20, cancellation);
