@@ -12,12 +12,11 @@ using PartnerPulse.Conversions;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
-using Xunit.Abstractions;
 
 namespace PartnerPulse.IntegrationTests.Conversions;
 
 /// <summary>Files of orders over HTTP against a real database.</summary>
-public sealed class ImportTests(ConversionsFixture fixture, ITestOutputHelper output) : IClassFixture<ConversionsFixture>
+public sealed class ImportTests(ConversionsFixture fixture) : IClassFixture<ConversionsFixture>
 {
     private readonly string _order = $"{Guid.NewGuid():N}";
 
@@ -196,46 +195,6 @@ public sealed class ImportTests(ConversionsFixture fixture, ITestOutputHelper ou
         }
     }
 
-    [PostgresFact]
-    public async Task Three_hundred_thousand_lines_pass_in_bounded_memory()
-    {
-        const int Lines = 300_000;
-        const int Sample = 30_000;
-        await ImportAsync($"source,orderId,kind,amount,currency\nshop,{_order}-warm,sale,1.00,EUR", query: "");
-        var baseline = GC.GetTotalMemory(forceFullCollection: true);
-        var most = 0L;
-        using var content = new GeneratedContent(async stream =>
-        {
-            await stream.WriteAsync("Order ID,occurred_at,total,currency,email\n"u8.ToArray());
-            var page = new StringBuilder();
-            for (var i = 1; i <= Lines; i++)
-            {
-                page.Append(CultureInfo.InvariantCulture, $"{_order}-{i},2026-03-01T10:00:00Z,{i % 1000}.50,EUR,customer-{i}@example.org\n");
-                if (i % 1_000 == 0)
-                {
-                    await stream.WriteAsync(Encoding.UTF8.GetBytes(page.ToString()));
-                    page.Clear();
-                }
-
-                if (i % Sample == 0)
-                {
-                    most = Math.Max(most, GC.GetTotalMemory(forceFullCollection: true) - baseline);
-                }
-            }
-        });
-        var clock = Stopwatch.StartNew();
-
-        var answer = (await SendAsync(content, "text/csv", "?source=shop&kind=sale", accept: null)).AssertStatus(HttpStatusCode.OK).Json;
-
-        output.WriteLine($"{Lines} lines in {clock.Elapsed.TotalSeconds:0.0} s, {Lines / clock.Elapsed.TotalSeconds:0} a second; at most {most / 1024 / 1024} MB more than before");
-        Assert.Equal((Lines, 0, 0, Lines + 1), Counts(answer));
-        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(60));
-
-        // As text alone the file has more than 20 MB, as events ten times that.
-        Assert.InRange(most, long.MinValue, 24L * 1024 * 1024);
-        Assert.Equal(Lines + 1L, await RecordedAsync());
-    }
-
     [PostgresTheory]
     [InlineData("?dry-run=true", "dry-run", "is not a parameter that is known here")]
     [InlineData("?dryRun=yes", "dryRun", "must be 'true' or 'false'")]
@@ -320,18 +279,6 @@ public sealed class ImportTests(ConversionsFixture fixture, ITestOutputHelper ou
 
         public void Dispose()
         {
-        }
-    }
-
-    /// <summary>A body that is made while it is sent.</summary>
-    private sealed class GeneratedContent(Func<Stream, Task> write) : HttpContent
-    {
-        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => write(stream);
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = 0;
-            return false;
         }
     }
 }
