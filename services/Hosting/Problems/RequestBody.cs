@@ -73,7 +73,8 @@ public static partial class RequestBody
             return new FieldFault(e.Path is { Length: > 2 } at ? at[2..] : "body", e.Message);
         }
 
-        var path = e.Path is null or "$" ? "body" : e.Path.StartsWith("$.", StringComparison.Ordinal) ? e.Path[2..] : e.Path[1..];
+        // "$." is a field without a name.
+        var path = e.Path is null or "" or "$" or "$." ? "body" : e.Path.StartsWith("$.", StringComparison.Ordinal) ? e.Path[2..] : e.Path[1..];
         var reason = e.InnerException?.Message ?? e.Message;
         var end = reason.IndexOf(" Path: ", StringComparison.Ordinal);
         reason = end >= 0 ? reason[..end] : reason;
