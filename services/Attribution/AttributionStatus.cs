@@ -4,7 +4,7 @@ using PartnerPulse.Attribution.Intake;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Status;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution;
 

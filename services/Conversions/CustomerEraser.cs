@@ -17,17 +17,7 @@ internal sealed class CustomerEraser(ConversionLog conversions, MergeConversions
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        // Two instances that start at once would both find no table.
-        await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await RunAsync(
-            connection,
-            $"""
-             select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0));
-             create table if not exists {_log.Schema}.erasures_to_scrub (event_id uuid not null, constraint pk_erasures_to_scrub primary key (event_id));
-             """,
-            cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
+        await new SchemaScript(typeof(CustomerEraser).Assembly, "PartnerPulse.Conversions.Sql.002_erasures.sql", _log.Schema).RunAsync(_log.DataSource, cancellationToken);
         await base.StartAsync(cancellationToken);
     }
 

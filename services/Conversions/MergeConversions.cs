@@ -54,18 +54,7 @@ internal sealed class MergeConversions : BackgroundService
     /// <summary>Creates the tables, after the log is open and before anybody asks.</summary>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        using var stream = typeof(MergeConversions).Assembly.GetManifestResourceStream("PartnerPulse.Conversions.Sql.001_same_orders.sql")!;
-        using var reader = new StreamReader(stream);
-        var sql = (await reader.ReadToEndAsync(cancellationToken)).Replace("{schema}", _log.Schema, StringComparison.Ordinal);
-        await using (var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken))
-        await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
-        {
-            // Two instances that start at once would both find no table and one would fail on the catalogue's own index.
-            await using var command = new NpgsqlCommand("select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0));" + sql, connection);
-            await command.ExecuteNonQueryAsync(cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
-        }
-
+        await new SchemaScript(typeof(MergeConversions).Assembly, "PartnerPulse.Conversions.Sql.001_same_orders.sql", _log.Schema).RunAsync(_log.DataSource, cancellationToken);
         await base.StartAsync(cancellationToken);
     }
 

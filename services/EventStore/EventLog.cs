@@ -17,7 +17,7 @@ public sealed partial class EventLog
     public const int MaxEventsPerStatement = 5_000;
 
     private readonly NpgsqlDataSource _dataSource;
-    private readonly string _schemaSql;
+    private readonly SchemaScript _tables;
     private readonly string _appendSql;
     private readonly AppendSignal _appended = new();
 
@@ -34,8 +34,8 @@ public sealed partial class EventLog
 
         _dataSource = dataSource;
         Schema = schema;
-        _schemaSql = Sql("001_log.sql");
-        _appendSql = Sql("append.sql");
+        _tables = Script("001_log.sql");
+        _appendSql = Script("append.sql").Read();
     }
 
     public string Schema { get; }
@@ -43,14 +43,7 @@ public sealed partial class EventLog
     public NpgsqlDataSource DataSource => _dataSource;
 
     /// <summary>Creates what is missing. Safe to call from several processes at once.</summary>
-    public async Task CreateSchemaAsync(CancellationToken cancellationToken)
-    {
-        await using var connection = await _dataSource.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await LockAsync(connection, "pulse:schema", cancellationToken);
-        await ExecuteAsync(connection, _schemaSql, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
-    }
+    public Task CreateSchemaAsync(CancellationToken cancellationToken) => _tables.RunAsync(_dataSource, cancellationToken);
 
     /// <summary>
     /// Appends events of any streams in one transaction. Events whose id is in the log already are passed over; so are second
@@ -383,19 +376,7 @@ public sealed partial class EventLog
         return events;
     }
 
-    private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
-
-    private string Sql(string file)
-    {
-        using var stream = typeof(EventLog).Assembly.GetManifestResourceStream($"PartnerPulse.EventStore.Sql.{file}")
-            ?? throw new InvalidOperationException($"{file} is not embedded.");
-        using var reader = new StreamReader(stream);
-        return reader.ReadToEnd().Replace("{schema}", Schema, StringComparison.Ordinal);
-    }
+    private SchemaScript Script(string file) => new(typeof(EventLog).Assembly, $"PartnerPulse.EventStore.Sql.{file}", Schema);
 
     [GeneratedRegex("^[a-z_][a-z0-9_]{0,62}$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex SchemaName();

@@ -1,6 +1,6 @@
 using Npgsql;
 using NpgsqlTypes;
-using static PartnerPulse.Outbound.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Outbound;
 

@@ -7,7 +7,7 @@ using Npgsql;
 using PartnerPulse.Contracts;
 using PartnerPulse.Hosting;
 using Polly;
-using static PartnerPulse.Outbound.Db;
+using static PartnerPulse.EventStore.Db;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.Outbound;

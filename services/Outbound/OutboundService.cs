@@ -6,7 +6,7 @@ using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 using PartnerPulse.Hosting.Status;
-using static PartnerPulse.Outbound.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Outbound;
 
@@ -59,17 +59,8 @@ public static class OutboundService
 internal sealed class OpenOutbound(NpgsqlDataSource database) : IHostedLifecycleService
 {
     // OpenLog was registered before and has waited for the database in its own StartingAsync.
-    public async Task StartingAsync(CancellationToken cancellationToken)
-    {
-        using var stream = typeof(OpenOutbound).Assembly.GetManifestResourceStream("PartnerPulse.Outbound.Sql.001_outbound.sql")!;
-        using var reader = new StreamReader(stream);
-        var sql = (await reader.ReadToEndAsync(cancellationToken)).Replace("{schema}", OutboundService.Schema, StringComparison.Ordinal);
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await connection.Sql("select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0))").RunAsync(cancellationToken);
-        await connection.Sql(sql).RunAsync(cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
-    }
+    public Task StartingAsync(CancellationToken cancellationToken) =>
+        new SchemaScript(typeof(OpenOutbound).Assembly, "PartnerPulse.Outbound.Sql.001_outbound.sql", OutboundService.Schema).RunAsync(database, cancellationToken);
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

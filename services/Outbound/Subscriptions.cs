@@ -2,7 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using NpgsqlTypes;
 using PartnerPulse.EventStore;
-using static PartnerPulse.Outbound.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Outbound;
 

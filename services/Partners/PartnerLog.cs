@@ -71,19 +71,8 @@ internal sealed class PartnerLog(EventLog log, string program)
 
     public string Program => program;
 
-    public async Task CreateClaimsAsync(CancellationToken cancellationToken)
-    {
-        using var stream = typeof(PartnerLog).Assembly.GetManifestResourceStream("PartnerPulse.Partners.Sql.001_claims.sql")!;
-        using var reader = new StreamReader(stream);
-        var sql = (await reader.ReadToEndAsync(cancellationToken)).Replace("{schema}", log.Schema, StringComparison.Ordinal);
-
-        // Two instances that start at once would both find no table and one would fail on the catalogue's own index.
-        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await using var command = new NpgsqlCommand("select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0));" + sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
-    }
+    public Task CreateClaimsAsync(CancellationToken cancellationToken) =>
+        new SchemaScript(typeof(PartnerLog).Assembly, "PartnerPulse.Partners.Sql.001_claims.sql", log.Schema).RunAsync(log.DataSource, cancellationToken);
 
     /// <summary>The partner and the version of its stream; null and 0 where it was never enrolled.</summary>
     public async Task<(Partner? Partner, long Version)> LoadAsync(string partnerId, CancellationToken cancellationToken)

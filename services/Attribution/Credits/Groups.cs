@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 using Npgsql;
 using PartnerPulse.Contracts;
 using PartnerPulse.Attribution.Projection;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Credits;
 

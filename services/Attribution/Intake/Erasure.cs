@@ -9,7 +9,7 @@ using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 using Polly;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Intake;
 

@@ -9,7 +9,7 @@ using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.Attribution.Matches;

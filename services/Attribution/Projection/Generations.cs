@@ -4,7 +4,7 @@ using NpgsqlTypes;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Projection;
 

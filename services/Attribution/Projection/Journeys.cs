@@ -6,7 +6,7 @@ using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.SetAside;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Projection;
 

@@ -3,7 +3,7 @@ using Npgsql;
 using PartnerPulse.Attribution.SetAside;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Projection;
 

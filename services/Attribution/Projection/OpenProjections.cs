@@ -5,7 +5,7 @@ using PartnerPulse.Attribution.Core;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Projection;
 
@@ -36,7 +36,7 @@ internal sealed class OpenProjections(
         var s = log.Schema;
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await connection.Sql("select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0))").RunAsync(cancellationToken);
+        await SchemaScript.LockAsync(connection, cancellationToken);
         var shape = await log.CheckpointAsync(connection, ShapeName, cancellationToken);
         if (shape != Shape)
         {
@@ -50,9 +50,7 @@ internal sealed class OpenProjections(
             }
         }
 
-        using var stream = typeof(OpenProjections).Assembly.GetManifestResourceStream("PartnerPulse.Attribution.Sql.001_projections.sql")!;
-        using var reader = new StreamReader(stream);
-        await connection.Sql((await reader.ReadToEndAsync(cancellationToken)).Replace("{schema}", s, StringComparison.Ordinal)).RunAsync(cancellationToken);
+        await new SchemaScript(typeof(OpenProjections).Assembly, "PartnerPulse.Attribution.Sql.001_projections.sql", s).RunAsync(connection, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
 

@@ -8,7 +8,7 @@ using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using Polly;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.Attribution.Projection;

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Npgsql;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Projection;
 

@@ -9,7 +9,7 @@ using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Replays;
 

@@ -6,7 +6,7 @@ using PartnerPulse.Attribution.Projection;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
-using static PartnerPulse.Attribution.Projection.Db;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.RuleSets;
 

@@ -24,19 +24,8 @@ internal sealed class HookSources(EventLog log, CustomerKeys keys)
 
     private readonly byte[] _key = keys.Derive("webhook secrets", 32);
 
-    public async Task CreateTablesAsync(CancellationToken cancellationToken)
-    {
-        using var stream = typeof(HookSources).Assembly.GetManifestResourceStream("PartnerPulse.Conversions.Webhooks.001_hooks.sql")!;
-        using var reader = new StreamReader(stream);
-        var sql = (await reader.ReadToEndAsync(cancellationToken)).Replace("{schema}", log.Schema, StringComparison.Ordinal);
-
-        // Two instances that start at once would both find no table and one would fail on the catalogue's own index.
-        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await using var command = new NpgsqlCommand("select pg_advisory_xact_lock(hashtextextended('pulse:schema', 0));" + sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
-    }
+    public Task CreateTablesAsync(CancellationToken cancellationToken) =>
+        new SchemaScript(typeof(HookSources).Assembly, "PartnerPulse.Conversions.Webhooks.001_hooks.sql", log.Schema).RunAsync(log.DataSource, cancellationToken);
 
     /// <exception cref="InvalidDataException">The secrets were sealed with another key.</exception>
     public async Task<HookSource?> FindAsync(string scheme, CancellationToken cancellationToken)

@@ -1,10 +1,10 @@
 using Npgsql;
 using NpgsqlTypes;
 
-namespace PartnerPulse.Outbound;
+namespace PartnerPulse.EventStore;
 
 /// <summary>Commands with typed positional parameters, in one line where they are used.</summary>
-internal static class Db
+public static class Db
 {
     public static NpgsqlCommand Sql(this NpgsqlConnection connection, string sql, params ReadOnlySpan<NpgsqlParameter> parameters) =>
         new NpgsqlCommand(sql, connection).With(parameters);
@@ -18,6 +18,10 @@ internal static class Db
     public static NpgsqlParameter OrNull(object? value, NpgsqlDbType type) => new() { Value = value ?? DBNull.Value, NpgsqlDbType = type };
 
     public static T? OrDefault<T>(this NpgsqlDataReader reader, int column) => reader.IsDBNull(column) ? default : reader.GetFieldValue<T>(column);
+
+    public static string? GetTextOrNull(this NpgsqlDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
+
+    public static Guid? GetGuidOrNull(this NpgsqlDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetGuid(column);
 
     /// <returns>How many rows it concerned.</returns>
     public static async Task<int> RunAsync(this NpgsqlCommand command, CancellationToken cancellationToken)
