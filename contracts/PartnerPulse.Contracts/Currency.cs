@@ -42,6 +42,15 @@ public static class Currency
         return new decimal(minor).Scaled(decimals).ToString("F" + decimals.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Minor units as a number with the currency's own decimals, zeros kept: 4990 EUR is 49.90.</summary>
+    /// <exception cref="ArgumentException">The code is unknown.</exception>
+    public static decimal ToDecimal(long minor, string code)
+    {
+        var decimals = Decimals(code) ?? throw new ArgumentException($"'{code}' is not a currency of ISO 4217.", nameof(code));
+        var size = minor < 0 ? 0UL - (ulong)minor : (ulong)minor;
+        return new decimal((int)size, (int)(size >> 32), hi: 0, minor < 0, (byte)decimals);
+    }
+
     /// <summary>Reads a decimal string in the currency's own decimals into minor units.</summary>
     /// <param name="reason">Why not, in words for the person who sent it.</param>
     public static bool TryParse(string text, string code, out long minor, out string? reason)
