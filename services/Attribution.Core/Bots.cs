@@ -43,9 +43,12 @@ public sealed class Bots
     public static Bots Exclude(BotList list, params ReadOnlySpan<Machine> count) => new(list, [.. new SortedSet<Machine>(count.ToArray())]);
 
     /// <summary>The reason that stops the click (<see cref="StopReason"/>) and what showed it, in words; null where it may compete.</summary>
-    public (string Reason, string Sign)? Judge(ClickRecorded click)
+    public (string Reason, string Sign)? Judge(ClickRecorded click) => Judge(ClickRequest.Of(click));
+
+    /// <summary>The same of what a click's request said of itself, which is all that is asked.</summary>
+    internal (string Reason, string Sign)? Judge(ClickRequest request)
     {
-        var purpose = click.Signals?.Purpose;
+        var purpose = request.Signals?.Purpose;
         if (purpose is not null && Excluded(Machine.Prefetch) && Says(purpose, "prefetch", "prerender", "instant"))
         {
             return (StopReason.Prefetch, Announced(purpose));
@@ -57,9 +60,9 @@ public sealed class Bots
         }
 
         // History that was brought in from elsewhere seldom has user agents: their absence there says nothing.
-        if (List is not null && !(click.Via == ClickVia.Import && string.IsNullOrWhiteSpace(click.UserAgent)))
+        if (List is not null && !(request.Imported && string.IsNullOrWhiteSpace(request.UserAgent)))
         {
-            var verdict = List.Judge(click.UserAgent);
+            var verdict = List.Judge(request.UserAgent);
             if (verdict.Kind == UserAgentKind.Preview && Excluded(Machine.Preview))
             {
                 return (StopReason.Preview, verdict.Sign!);
@@ -71,7 +74,7 @@ public sealed class Bots
             }
         }
 
-        return Excluded(Machine.Head) && string.Equals(click.Signals?.Method, "HEAD", StringComparison.OrdinalIgnoreCase)
+        return Excluded(Machine.Head) && string.Equals(request.Signals?.Method, "HEAD", StringComparison.OrdinalIgnoreCase)
             ? (StopReason.Head, "it was a HEAD request")
             : null;
     }

@@ -1,168 +1,161 @@
-using PartnerPulse.Contracts;
-
 namespace PartnerPulse.Attribution.Core;
 
 /// <summary>
 /// The touches of a journey that compete under the rules. The rules are asked in the order of <see cref="StopReason"/>; the
-/// first that fails names the reason.
+/// first that fails names the reason. Used again from journey to journey: it allocates only to become larger.
 /// </summary>
 internal sealed class Candidates
 {
     /// <summary>In <see cref="Touch"/>: the claim is the coupon's, and no touch stands for it.</summary>
     public const int Coupon = -1;
 
-    private const int LookThrough = 16;
+    private int[] _touch = [];
+    private int[] _partner = [];
+    private long[] _ticks = [];
+    private int[] _partnerNumber = [];
+    private bool[] _forfeits = [];
+    private long[] _lastCounted = [];
 
-    private readonly List<long> _lastCounted = [];
-    private Dictionary<string, int>? _numbers;
-
-    public Candidates(int most)
-    {
-        Touch = new int[most];
-        Partner = new int[most];
-    }
+    // By the partner's number in the table of names: its number in here, good where the journey is this one.
+    private (int Journey, int Number)[] _numbers = [];
+    private int _journey;
 
     public int Count { get; private set; }
 
     /// <summary>Index in the journey of each candidate, in order; <see cref="Coupon"/> for the coupon's partner.</summary>
-    public int[] Touch { get; }
+    public ReadOnlySpan<int> Touch => _touch.AsSpan(0, Count);
 
-    /// <summary>Number of the partner of each candidate.</summary>
-    public int[] Partner { get; }
+    /// <summary>Number in here of the partner of each candidate.</summary>
+    public ReadOnlySpan<int> Partner => _partner.AsSpan(0, Count);
 
-    /// <summary>The partners in order of their first candidate.</summary>
-    public List<string> PartnerIds { get; } = [];
+    /// <summary>When each candidate clicked.</summary>
+    public ReadOnlySpan<long> Ticks => _ticks.AsSpan(0, Count);
 
-    /// <summary>By number of the partner: keeps its share and is not paid.</summary>
-    public List<bool> Forfeits { get; } = [];
+    public int PartnerCount { get; private set; }
 
-    /// <summary>Picks the candidates and writes the verdict of every other touch.</summary>
-    public static Candidates Pick(Journey journey, PartnerStandings standings, Rules rules, TouchVerdict[] verdicts)
+    /// <summary>The partners in order of their first candidate, by their numbers in <see cref="FactNames"/>.</summary>
+    public ReadOnlySpan<int> Partners => _partnerNumber.AsSpan(0, PartnerCount);
+
+    /// <summary>By number of the partner in here: keeps its share and is not paid.</summary>
+    public ReadOnlySpan<bool> Forfeits => _forfeits.AsSpan(0, PartnerCount);
+
+    /// <summary>Forgets the journey before, and makes room for one of so many touches.</summary>
+    public void Clear(int most)
     {
-        var candidates = new Candidates(journey.Touches.Length);
-        var kindCounts = rules.Kinds.Contains(journey.Conversion.Kind);
-        for (var i = 0; i < journey.Touches.Length; i++)
+        if (_touch.Length < most)
         {
-            var touch = journey.Touches[i];
-            var stoppedBy = kindCounts
-                ? StoppedBy(touch, journey.Conversion, rules) ?? candidates.Admit(i, touch.Click, journey.Conversion, standings, rules)
-                : StopReason.KindNotCredited;
-            if (stoppedBy is not null)
-            {
-                verdicts[i] = new TouchVerdict { Touch = touch, StoppedBy = stoppedBy };
-            }
+            most = int.Max(most, 2 * _touch.Length);
+            (_touch, _partner, _ticks) = (new int[most], new int[most], new long[most]);
+            (_partnerNumber, _forfeits, _lastCounted) = (new int[most], new bool[most], new long[most]);
         }
 
-        return candidates;
+        (Count, PartnerCount) = (0, 0);
+        _journey++;
     }
 
-    public static Candidates OfCoupon(string partnerId, bool forfeits)
+    /// <summary>Picks the candidates of one conversion, and says of every touch what stops it.</summary>
+    /// <param name="conversion">The conversion.</param>
+    /// <param name="touches">Its touches.</param>
+    /// <param name="terms">The rules.</param>
+    /// <param name="stops">As long as the touches; all of it is written.</param>
+    public void Pick(in ConversionFacts conversion, ReadOnlySpan<TouchFacts> touches, Terms terms, Span<Stop> stops)
     {
-        var candidates = new Candidates(1);
-        candidates.Add(Coupon, partnerId, forfeits);
-        return candidates;
+        Clear(touches.Length);
+        if (!terms.Counts(conversion.Kind))
+        {
+            stops.Fill(Stop.KindNotCredited);
+            return;
+        }
+
+        for (var i = 0; i < touches.Length; i++)
+        {
+            ref readonly var touch = ref touches[i];
+            var stop = StoppedBy(touch, conversion, terms);
+            stops[i] = stop == Stop.None ? Admit(i, touch, conversion, terms) : stop;
+        }
     }
 
     /// <summary>Adds one that has passed all rules elsewhere.</summary>
-    public void Add(int touch, string partnerId, bool forfeits)
+    /// <param name="touch">Its index, or <see cref="Coupon"/>.</param>
+    /// <param name="partnerNumber">Number of its partner in <see cref="FactNames"/>.</param>
+    /// <param name="forfeits">The partner keeps its share and is not paid.</param>
+    public void Add(int touch, int partnerNumber, bool forfeits)
     {
-        var partner = NumberOf(partnerId);
-        if (partner < 0)
-        {
-            partner = AddPartner(partnerId, forfeits, lastCounted: 0);
-        }
-
-        Touch[Count] = touch;
-        Partner[Count] = partner;
-        Count++;
+        var partner = NumberOf(partnerNumber);
+        Put(touch, partner < 0 ? AddPartner(partnerNumber, forfeits) : partner, ticks: 0);
     }
 
     /// <summary>The rules that look at one touch alone.</summary>
-    private static string? StoppedBy(Touch touch, ConversionRecorded conversion, Rules rules)
+    private static Stop StoppedBy(in TouchFacts touch, in ConversionFacts conversion, Terms terms)
     {
-        var click = touch.Click;
-        if (!rules.Evidence.Contains(touch.Evidence))
+        if (!terms.Counts(touch.Evidence))
         {
-            return StopReason.EvidenceNotCounted;
+            return Stop.EvidenceNotCounted;
         }
 
-        if (click.Test != conversion.Test)
+        if (touch.OtherTraffic)
         {
-            return StopReason.Test;
+            return Stop.Test;
         }
 
-        if (click.ProgramId != conversion.ProgramId)
+        if (touch.OtherProgram)
         {
-            return StopReason.WrongProgram;
+            return Stop.WrongProgram;
         }
 
-        if (click.OccurredAt > conversion.OccurredAt)
+        if (touch.Ticks > conversion.Ticks)
         {
-            return StopReason.AfterConversion;
+            return Stop.AfterConversion;
         }
 
-        if (conversion.OccurredAt.UtcTicks - click.OccurredAt.UtcTicks > rules.WindowDays * TimeSpan.TicksPerDay)
-        {
-            return StopReason.OutsideWindow;
-        }
-
-        return rules.Bots.Judge(click)?.Reason;
+        return conversion.Ticks - touch.Ticks > terms.WindowTicks ? Stop.OutsideWindow : terms.Judged(touch.Request);
     }
 
     /// <summary>The rules that look at the partner and its earlier touches; a touch that passes is counted.</summary>
-    private string? Admit(int index, ClickRecorded click, ConversionRecorded conversion, PartnerStandings standings, Rules rules)
+    private Stop Admit(int index, in TouchFacts touch, in ConversionFacts conversion, Terms terms)
     {
-        var suspended = standings.IsSuspended(click.ProgramId, click.PartnerId, conversion.OccurredAt);
-        if (suspended && rules.Suspended == SuspendedPartners.PassOn)
+        var suspended = terms.IsSuspended(touch.Partner, conversion.Ticks);
+        if (suspended && terms.PassesOn)
         {
-            return StopReason.SuspendedPartner;
+            return Stop.SuspendedPartner;
         }
 
-        var at = click.OccurredAt.UtcTicks;
-        var partner = NumberOf(click.PartnerId);
+        var partner = NumberOf(touch.Partner);
         if (partner < 0)
         {
-            partner = AddPartner(click.PartnerId, suspended, at);
+            partner = AddPartner(touch.Partner, suspended);
         }
-        else if (rules.RepeatMinutes > 0 && at - _lastCounted[partner] <= rules.RepeatMinutes * TimeSpan.TicksPerMinute)
+        else if (terms.RepeatTicks > 0 && touch.Ticks - _lastCounted[partner] <= terms.RepeatTicks)
         {
-            return StopReason.RepeatClick;
+            return Stop.RepeatClick;
         }
 
-        _lastCounted[partner] = at;
-        Touch[Count] = index;
-        Partner[Count] = partner;
+        _lastCounted[partner] = touch.Ticks;
+        Put(index, partner, touch.Ticks);
+        return Stop.None;
+    }
+
+    private void Put(int touch, int partner, long ticks)
+    {
+        (_touch[Count], _partner[Count], _ticks[Count]) = (touch, partner, ticks);
         Count++;
-        return null;
     }
 
-    private int AddPartner(string partnerId, bool forfeits, long lastCounted)
+    private int AddPartner(int partnerNumber, bool forfeits)
     {
-        var number = PartnerIds.Count;
-        PartnerIds.Add(partnerId);
-        Forfeits.Add(forfeits);
-        _lastCounted.Add(lastCounted);
-        _numbers?.Add(partnerId, number);
-        return number;
+        (_partnerNumber[PartnerCount], _forfeits[PartnerCount]) = (partnerNumber, forfeits);
+        _numbers[partnerNumber] = (_journey, PartnerCount);
+        return PartnerCount++;
     }
 
-    /// <summary>Almost every journey has a handful of partners, which are found faster by looking than by hashing.</summary>
-    private int NumberOf(string partnerId)
+    private int NumberOf(int partnerNumber)
     {
-        if (PartnerIds.Count <= LookThrough)
+        if ((uint)partnerNumber >= (uint)_numbers.Length)
         {
-            return PartnerIds.IndexOf(partnerId);
+            Array.Resize(ref _numbers, int.Max(partnerNumber + 1, 2 * _numbers.Length));
         }
 
-        if (_numbers is null)
-        {
-            _numbers = new Dictionary<string, int>(StringComparer.Ordinal);
-            for (var i = 0; i < PartnerIds.Count; i++)
-            {
-                _numbers.Add(PartnerIds[i], i);
-            }
-        }
-
-        return _numbers.GetValueOrDefault(partnerId, -1);
+        var (journey, number) = _numbers[partnerNumber];
+        return journey == _journey ? number : -1;
     }
 }

@@ -1,125 +1,159 @@
-using PartnerPulse.Contracts;
-
 namespace PartnerPulse.Attribution.Core;
 
 /// <summary>
 /// Who has a claim to a conversion, by what, and how much each weighs. At most one of the three ways holds: the coupon, the lead or
-/// signup that introduced the customer, the conversion's own touches.
+/// signup that introduced the customer, the conversion's own touches. Used again from journey to journey.
 /// </summary>
 internal sealed class Claim
 {
-    private Claim(Candidates candidates, long[] weights) => (Candidates, Weights) = (candidates, weights);
+    private const int Nobody = -1;
+
+    // Whose shares a conversion may inherit. A lead inherits from nobody, so there is no third.
+    private readonly Claim? _ofLead;
+    private long[] _weights = [];
+    private Stop[] _stops = [];
+    private int _touches;
+
+    private Claim(Claim? ofLead) => _ofLead = ofLead;
 
     /// <summary>Of the journey's own touches; of the lead's where it is inherited; one without a touch where it is the coupon's.</summary>
-    public Candidates Candidates { get; }
+    public Candidates Candidates { get; } = new();
 
     /// <summary>As long as the candidates; the sum is more than zero and at most 2^62.</summary>
-    public long[] Weights { get; }
+    public ReadOnlySpan<long> Weights => _weights.AsSpan(0, Candidates.Count);
 
-    /// <summary>The lead or signup whose shares these are; null where they are the conversion's own.</summary>
-    public Journey? InheritedFrom { get; private init; }
+    /// <summary>One for each touch of the conversion, in order: what keeps it from competing.</summary>
+    public ReadOnlySpan<Stop> Stops => _stops.AsSpan(0, _touches);
+
+    /// <summary>The place in the journey of the lead or signup whose shares these are; null where they are the conversion's own.</summary>
+    public int? InheritedFrom { get; private set; }
 
     /// <summary>A partner has it by the coupon, the conversion's own or that of the lead.</summary>
     public bool IsByCoupon => Candidates.Touch[0] == Candidates.Coupon;
 
-    /// <summary>Null where nobody has a claim. Writes the verdict of every touch that does not compete.</summary>
-    public static Claim? Of(Journey journey, PartnerStandings standings, Rules rules, TouchVerdict[] verdicts)
+    public static Claim New() => new(new Claim(null));
+
+    /// <summary>Finds the claim to the journey's conversion.</summary>
+    /// <returns>Whether anybody has one.</returns>
+    public bool Find(in JourneyFacts journey, Terms terms) => Find(journey, journey.Conversion, terms);
+
+    private bool Find(in JourneyFacts journey, in ConversionFacts conversion, Terms terms)
     {
-        if (journey.SameOrder is not null)
+        var touches = journey.TouchesOf(conversion);
+        _touches = touches.Length;
+        InheritedFrom = null;
+        if (_stops.Length < _touches)
         {
-            StopAll(journey, StopReason.SameOrder, verdicts);
-            return null;
+            _stops = new Stop[int.Max(_touches, 2 * _stops.Length)];
         }
 
-        var kindCounts = rules.Kinds.Contains(journey.Conversion.Kind);
-        var coupon = kindCounts ? OfCoupon(journey, standings, rules) : null;
-        if (coupon is not null && rules.Coupon == CouponUse.Override)
+        if (conversion.SameOrder)
         {
-            StopAll(journey, StopReason.CouponOverride, verdicts);
-            return coupon;
+            return StopAll(Stop.SameOrder, claimed: false);
         }
 
-        if (kindCounts && rules.Inherit is { } inherit && Inherited(journey, standings, rules, inherit) is { } inherited)
+        var kindCounts = terms.Counts(conversion.Kind);
+        var coupon = kindCounts ? CouponPartner(conversion, terms) : Nobody;
+        if (coupon != Nobody && terms.Rules.Coupon == CouponUse.Override)
         {
-            StopAll(journey, StopReason.Inherited, verdicts);
-            return inherited;
+            return StopAll(Stop.CouponOverride, OfCoupon(coupon, conversion, terms));
         }
 
-        var candidates = Candidates.Pick(journey, standings, rules, verdicts);
-        return candidates.Count > 0 ? new Claim(candidates, Weigh(journey, candidates, rules)) : coupon;
+        if (kindCounts && terms.Rules.Inherit is { } inherit && Inherited(journey, conversion, terms, inherit))
+        {
+            return StopAll(Stop.Inherited, claimed: true);
+        }
+
+        Candidates.Pick(conversion, touches, terms, _stops);
+        if (Candidates.Count == 0)
+        {
+            return coupon != Nobody && OfCoupon(coupon, conversion, terms);
+        }
+
+        Core.Weights.Of(terms.Rules.Model, Candidates.Ticks, Weigh());
+        return true;
     }
 
-    /// <summary>The claim of the coupon's partner by itself, whatever else there is.</summary>
-    private static Claim? OfCoupon(Journey journey, PartnerStandings standings, Rules rules)
+    /// <summary>The partner that has a claim by the conversion's coupon, whatever else there is.</summary>
+    private static int CouponPartner(in ConversionFacts conversion, Terms terms)
     {
-        if (journey.CouponPartner is not { } partner || rules.Coupon is null or CouponUse.Ignore)
-        {
-            return null;
-        }
+        var partner = conversion.CouponPartner;
+        return partner == ConversionFacts.NoPartner || terms.Rules.Coupon is null or CouponUse.Ignore
+            || (terms.PassesOn && terms.IsSuspended(partner, conversion.Ticks))
+            ? Nobody
+            : partner;
+    }
 
-        var suspended = standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt);
-        return suspended && rules.Suspended == SuspendedPartners.PassOn ? null : new Claim(Candidates.OfCoupon(partner, suspended), [1]);
+    private bool OfCoupon(int partner, in ConversionFacts conversion, Terms terms)
+    {
+        Candidates.Clear(1);
+        Candidates.Add(Candidates.Coupon, partner, forfeits: terms.IsSuspended(partner, conversion.Ticks));
+        Weigh()[0] = 1;
+        return true;
     }
 
     /// <summary>The claim to the earliest lead or signup in the order of events that is near enough, was credited, and leaves something.</summary>
-    private static Claim? Inherited(Journey journey, PartnerStandings standings, Rules rules, Inherit inherit)
+    private bool Inherited(in JourneyFacts journey, in ConversionFacts conversion, Terms terms, Inherit inherit)
     {
-        foreach (var lead in journey.Introductions)
+        // A lead has no introductions of its own: what it is asked under is the same journey, and it never comes here.
+        if (_ofLead is null)
         {
-            var age = journey.Conversion.OccurredAt.UtcTicks - lead.Conversion.OccurredAt.UtcTicks;
+            return false;
+        }
+
+        for (var lead = 1; lead < journey.Conversions.Length; lead++)
+        {
+            var age = conversion.Ticks - journey.Conversions[lead].Ticks;
             if (age <= (inherit.Days ?? long.MaxValue / TimeSpan.TicksPerDay) * TimeSpan.TicksPerDay
-                && Of(lead, standings, rules, new TouchVerdict[lead.Touches.Length]) is { } claim
-                && claim.PassedOnTo(journey.Conversion, lead, standings, rules) is { } inherited)
+                && _ofLead.Find(journey, journey.Conversions[lead], terms)
+                && Take(_ofLead, conversion, terms))
             {
-                return inherited;
+                InheritedFrom = lead;
+                return true;
             }
         }
 
-        return null;
+        return false;
     }
 
     /// <summary>
-    /// The same shares for a later conversion. Who is suspended is asked anew at its time: under pass-on the others share what is
-    /// left, and null says that nothing is; under forfeit the partner keeps its share unpaid.
+    /// The shares of a lead for a later conversion. Who is suspended is asked anew at its time: under pass-on the others share what is
+    /// left, and false says that nothing is; under forfeit the partner keeps its share unpaid.
     /// </summary>
-    private Claim? PassedOnTo(ConversionRecorded conversion, Journey lead, PartnerStandings standings, Rules rules)
+    private bool Take(Claim lead, in ConversionFacts conversion, Terms terms)
     {
-        var kept = new Candidates(Candidates.Count);
-        var weights = new List<long>(Candidates.Count);
-        for (var i = 0; i < Candidates.Count; i++)
+        var candidates = lead.Candidates;
+        Candidates.Clear(candidates.Count);
+        for (var i = 0; i < candidates.Count; i++)
         {
-            var partner = Candidates.PartnerIds[Candidates.Partner[i]];
-            var suspended = standings.IsSuspended(conversion.ProgramId, partner, conversion.OccurredAt);
-            if (Weights[i] == 0 || (suspended && rules.Suspended == SuspendedPartners.PassOn))
+            var partner = candidates.Partners[candidates.Partner[i]];
+            var suspended = terms.IsSuspended(partner, conversion.Ticks);
+            if (lead.Weights[i] == 0 || (suspended && terms.PassesOn))
             {
                 continue;
             }
 
-            kept.Add(Candidates.Touch[i], partner, suspended);
-            weights.Add(Weights[i]);
+            Candidates.Add(candidates.Touch[i], partner, suspended);
+            Weigh()[^1] = lead.Weights[i];
         }
 
-        return kept.Count == 0 ? null : new Claim(kept, [.. weights]) { InheritedFrom = lead };
+        return Candidates.Count > 0;
     }
 
-    private static long[] Weigh(Journey journey, Candidates candidates, Rules rules)
+    /// <summary>Room for a weight for each candidate; those written before stay.</summary>
+    private Span<long> Weigh()
     {
-        var times = new long[candidates.Count];
-        for (var i = 0; i < times.Length; i++)
+        if (_weights.Length < Candidates.Count)
         {
-            times[i] = journey.Touches[candidates.Touch[i]].Click.OccurredAt.UtcTicks;
+            Array.Resize(ref _weights, int.Max(Candidates.Count, 2 * _weights.Length));
         }
 
-        var weights = new long[candidates.Count];
-        Core.Weights.Of(rules.Model, times, weights);
-        return weights;
+        return _weights.AsSpan(0, Candidates.Count);
     }
 
-    private static void StopAll(Journey journey, string reason, TouchVerdict[] verdicts)
+    private bool StopAll(Stop stop, bool claimed)
     {
-        for (var i = 0; i < verdicts.Length; i++)
-        {
-            verdicts[i] = new TouchVerdict { Touch = journey.Touches[i], StoppedBy = reason };
-        }
+        _stops.AsSpan(0, _touches).Fill(stop);
+        return claimed;
     }
 }

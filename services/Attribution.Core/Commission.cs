@@ -4,12 +4,12 @@ namespace PartnerPulse.Attribution.Core;
 internal static class Commission
 {
     /// <summary>Index in the list of the first entry that matches; -1 where none does.</summary>
-    public static int IndexOfMatch(Rules rules, Contracts.ConversionRecorded conversion, string partnerId)
+    public static int IndexOfMatch(Rules rules, Contracts.ConversionKind kind, string currency, string partnerId)
     {
         var entries = rules.Commission;
         for (var i = 0; i < entries.Length; i++)
         {
-            if (entries[i].Matches(conversion, partnerId))
+            if (entries[i].Matches(kind, currency, partnerId))
             {
                 return i;
             }
@@ -18,74 +18,79 @@ internal static class Commission
         return -1;
     }
 
-    /// <summary>Commission by number of the partner, in minor units.</summary>
-    public static long[] Of(Journey journey, long net, Rules rules, Candidates candidates, long[] weightOf, long total, long[] amountOf)
+    /// <summary>Commission by number of the partner among the candidates, in minor units.</summary>
+    /// <param name="conversion">The conversion.</param>
+    /// <param name="currency">Its currency.</param>
+    /// <param name="terms">The rules.</param>
+    /// <param name="candidates">Who has it.</param>
+    /// <param name="weightOf">Each partner's weight; their sum is <paramref name="total"/>.</param>
+    /// <param name="total">More than zero, at most 2^62.</param>
+    /// <param name="amountOf">Each partner's part of the net.</param>
+    /// <param name="commissionOf">As long as the others; all of it is written.</param>
+    /// <param name="flatParts">As long; for a flat sum on its way.</param>
+    public static void Of(
+        in ConversionFacts conversion, string currency, Terms terms, Candidates candidates, ReadOnlySpan<long> weightOf, long total,
+        ReadOnlySpan<long> amountOf, Span<long> commissionOf, Span<long> flatParts)
     {
-        var commissions = new long[weightOf.Length];
-        if (rules.Commission.IsEmpty)
+        commissionOf.Clear();
+        var entries = terms.Rules.Commission;
+        if (entries.IsEmpty)
         {
-            return commissions;
+            return;
         }
 
-        int splitEntry = -1;
-        long[]? splitParts = null;
-        for (var partner = 0; partner < commissions.Length; partner++)
+        var splitEntry = -1;
+        for (var partner = 0; partner < commissionOf.Length; partner++)
         {
             if (candidates.Forfeits[partner])
             {
                 continue;
             }
 
-            var match = IndexOfMatch(rules, journey.Conversion, candidates.PartnerIds[partner]);
+            var match = IndexOfMatch(terms.Rules, conversion.Kind, currency, terms.PartnerId(candidates.Partners[partner]));
             if (match < 0)
             {
                 continue;
             }
 
-            var entry = rules.Commission[match];
+            var entry = entries[match];
             if (entry.PercentBasisPoints is { } basisPoints)
             {
-                commissions[partner] = Split.Scale(amountOf[partner], basisPoints, 10_000);
+                commissionOf[partner] = Split.Scale(amountOf[partner], basisPoints, 10_000);
                 continue;
             }
 
             // A flat sum is for the whole conversion: it is split over all its partners, and whoever matches another entry,
             // or forfeits, leaves its part.
-            if (splitParts is null || splitEntry != match)
+            if (splitEntry != match)
             {
                 splitEntry = match;
-                splitParts ??= new long[weightOf.Length];
-                Split.LargestRemainder(FlatMinor(entry.FlatMinor!.Value, journey, net), weightOf, total, splitParts);
+                Split.LargestRemainder(FlatMinor(entry.FlatMinor!.Value, conversion), weightOf, total, flatParts);
             }
 
-            commissions[partner] = splitParts[partner];
+            commissionOf[partner] = flatParts[partner];
         }
-
-        return commissions;
     }
 
     /// <summary>
     /// A refund takes a flat sum down in proportion. An order that was worth nothing has no proportion: it pays in full unless it
     /// was cancelled.
     /// </summary>
-    public static long FlatMinor(long flat, Journey journey, long net)
-    {
-        var original = journey.Conversion.AmountMinor;
-        return original > 0
-            ? Split.Scale(flat, net, original)
-            : Net.IsCancelled(journey) ? 0 : flat;
-    }
+    private static long FlatMinor(long flat, in ConversionFacts conversion) =>
+        conversion.OriginalMinor > 0 ? Split.Scale(flat, conversion.NetMinor, conversion.OriginalMinor)
+        : conversion.Cancelled ? 0
+        : flat;
 
     /// <summary>
     /// Each partner's commission over its touches by their amounts, or by their weights where the partner's amount is nothing.
     /// </summary>
     public static void SpreadOverTouches(
         Candidates candidates,
-        long[] commissionOf,
+        ReadOnlySpan<long> commissionOf,
         ReadOnlySpan<long> weights,
-        long[] weightOf,
+        ReadOnlySpan<long> weightOf,
         ReadOnlySpan<long> amounts,
-        long[] amountOf,
+        ReadOnlySpan<long> amountOf,
         Span<long> commissions)
     {
         commissions.Clear();

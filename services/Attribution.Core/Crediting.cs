@@ -93,98 +93,84 @@ public sealed record CouponVerdict(string PartnerId, string? StoppedBy);
 public static class Crediting
 {
     /// <summary>Pure: the same journey, standings and rules give the same decision, on every machine.</summary>
-    public static Decision Decide(Journey journey, PartnerStandings standings, Rules rules)
+    public static Decision Decide(Journey journey, PartnerStandings standings, Rules rules) =>
+        Decide(journey, new Judge(new FactNames(), standings, rules));
+
+    /// <summary>The same by one judge for many journeys; not for two threads at once.</summary>
+    public static Decision Decide(Journey journey, Judge judge)
     {
+        var conversions = new List<ConversionFacts>(1 + journey.Introductions.Length);
+        var touchFacts = new List<TouchFacts>(journey.Touches.Length);
+        JourneyFacts.Write(journey, judge.Names, conversions, touchFacts);
+        var credited = judge.Credits(new JourneyFacts(CollectionsMarshal.AsSpan(conversions), CollectionsMarshal.AsSpan(touchFacts)));
+
         var conversion = journey.Conversion;
-        var touches = journey.Touches;
-        var net = Net.OfMinor(journey);
-        var verdicts = new TouchVerdict[touches.Length];
-        var claim = Claim.Of(journey, standings, rules, verdicts);
-        var coupon = Coupon(journey, standings, rules, claim);
-        if (claim is null)
-        {
-            return new Decision
-            {
-                ConversionId = conversion.ConversionId,
-                Currency = conversion.Currency,
-                OriginalMinor = conversion.AmountMinor,
-                NetMinor = net,
-                Credited = false,
-                Reason = journey.SameOrder is not null ? StopReason.SameOrder : StopReason.MostTelling(conversion, rules, verdicts, coupon),
-                Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
-                Coupon = coupon,
-                Partners = [],
-            };
-        }
-
-        var candidates = claim.Candidates;
-        var weights = claim.Weights;
-        var count = candidates.Count;
-        var numbers = new long[3 * count];
-        var shares = numbers.AsSpan(0, count);
-        var amounts = numbers.AsSpan(count, count);
-        var commissions = numbers.AsSpan(2 * count, count);
-        long total = 0;
-        foreach (var weight in weights)
-        {
-            total += weight;
-        }
-
-        Split.LargestRemainder(Split.WholeShare, weights, total, shares);
-        Split.LargestRemainder(net, weights, total, amounts);
-        var partners = Partners(conversion, net, journey, rules, candidates, weights, total, shares, amounts, commissions);
-
-        var given = claim.InheritedFrom is not null || claim.IsByCoupon ? new CreditPart[count] : [];
-        for (var i = 0; i < count; i++)
-        {
-            var at = candidates.Touch[i];
-            var forfeits = candidates.Forfeits[candidates.Partner[i]];
-            if (given.Length > 0)
-            {
-                var touch = at == Candidates.Coupon ? null : (claim.InheritedFrom ?? journey).Touches[at];
-                given[i] = new CreditPart(
-                    touch, candidates.PartnerIds[candidates.Partner[i]], forfeits, weights[i], Split.ToShare(shares[i]), amounts[i], commissions[i]);
-            }
-            else
-            {
-                verdicts[at] = new TouchVerdict
-                {
-                    Touch = touches[at],
-                    Forfeited = forfeits,
-                    Weight = weights[i],
-                    Share = Split.ToShare(shares[i]),
-                    AmountMinor = amounts[i],
-                    CommissionMinor = commissions[i],
-                };
-            }
-        }
-
-        return new Decision
+        var claim = credited ? judge.Claim : null;
+        var stops = judge.Claim.Stops;
+        var coupon = Coupon(journey, judge, claim);
+        var decision = new Decision
         {
             ConversionId = conversion.ConversionId,
             Currency = conversion.Currency,
             OriginalMinor = conversion.AmountMinor,
-            NetMinor = net,
-            Credited = true,
-            Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
+            NetMinor = conversions[0].NetMinor,
+            Credited = credited,
+            Touches = [],
             Coupon = coupon,
-            InheritedFrom = claim.InheritedFrom?.Conversion,
-            Given = ImmutableCollectionsMarshal.AsImmutableArray(given),
-            Partners = partners,
+            Partners = [],
+        };
+        var verdicts = new TouchVerdict[stops.Length];
+        for (var i = 0; i < verdicts.Length; i++)
+        {
+            verdicts[i] = new TouchVerdict { Touch = journey.Touches[i], StoppedBy = StopReason.Of(stops[i]) };
+        }
+
+        if (claim is null)
+        {
+            return decision with
+            {
+                Reason = journey.SameOrder is not null ? StopReason.SameOrder : StopReason.MostTelling(conversion, judge.Rules, stops, coupon),
+                Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
+            };
+        }
+
+        var inheritedFrom = claim.InheritedFrom is { } lead ? journey.Introductions[lead - 1] : null;
+        var parts = Parts(inheritedFrom ?? journey, judge);
+        var given = inheritedFrom is not null || claim.IsByCoupon;
+        for (var i = 0; i < parts.Length && !given; i++)
+        {
+            var at = claim.Candidates.Touch[i];
+            verdicts[at] = verdicts[at] with
+            {
+                Forfeited = parts[i].Forfeited,
+                Weight = parts[i].Weight,
+                Share = parts[i].Share,
+                AmountMinor = parts[i].AmountMinor,
+                CommissionMinor = parts[i].CommissionMinor,
+            };
+        }
+
+        return decision with
+        {
+            Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
+            InheritedFrom = inheritedFrom?.Conversion,
+            Given = given ? ImmutableCollectionsMarshal.AsImmutableArray(parts) : [],
+            Partners = Partners(judge),
         };
     }
 
-    private static CouponVerdict? Coupon(Journey journey, PartnerStandings standings, Rules rules, Claim? claim)
+    private static CouponVerdict? Coupon(Journey journey, Judge judge, Claim? claim)
     {
         if (journey.CouponPartner is not { } partner)
         {
             return null;
         }
 
+        var rules = judge.Rules;
         var stoppedBy = journey.SameOrder is not null ? StopReason.SameOrder
             : !rules.Kinds.Contains(journey.Conversion.Kind) ? StopReason.KindNotCredited
             : rules.Coupon is null or CouponUse.Ignore ? StopReason.CouponIgnored
-            : rules.Suspended == SuspendedPartners.PassOn && standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt)
+            : rules.Suspended == SuspendedPartners.PassOn && judge.Standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt)
                 ? StopReason.SuspendedPartner
             : claim?.InheritedFrom is not null ? StopReason.Inherited
             : claim is { IsByCoupon: true } ? null
@@ -192,44 +178,41 @@ public static class Crediting
         return new CouponVerdict(partner, stoppedBy);
     }
 
-    private static ImmutableArray<PartnerCredit> Partners(
-        ConversionRecorded conversion,
-        long net,
-        Journey journey,
-        Rules rules,
-        Candidates candidates,
-        ReadOnlySpan<long> weights,
-        long total,
-        ReadOnlySpan<long> shares,
-        ReadOnlySpan<long> amounts,
-        Span<long> commissions)
+    /// <summary>One for each candidate, in order.</summary>
+    /// <param name="from">Whose touches they are.</param>
+    /// <param name="judge">After it has judged.</param>
+    private static CreditPart[] Parts(Journey from, Judge judge)
     {
-        var count = candidates.PartnerIds.Count;
-        var weightOf = new long[count];
-        var shareOf = new long[count];
-        var amountOf = new long[count];
-        for (var i = 0; i < candidates.Count; i++)
+        var (claim, candidates) = (judge.Claim, judge.Claim.Candidates);
+        var commissions = new long[candidates.Count];
+        Commission.SpreadOverTouches(
+            candidates, judge.CommissionsMinor, claim.Weights, judge.WeightOf, judge.TouchAmounts, judge.AmountsMinor, commissions);
+
+        var parts = new CreditPart[candidates.Count];
+        for (var i = 0; i < parts.Length; i++)
         {
-            var partner = candidates.Partner[i];
-            weightOf[partner] += weights[i];
-            shareOf[partner] += shares[i];
-            amountOf[partner] += amounts[i];
+            var (at, partner) = (candidates.Touch[i], candidates.Partner[i]);
+            parts[i] = new CreditPart(
+                at == Candidates.Coupon ? null : from.Touches[at], judge.Names.PartnerId(candidates.Partners[partner]), candidates.Forfeits[partner],
+                claim.Weights[i], Split.ToShare(judge.TouchShares[i]), judge.TouchAmounts[i], commissions[i]);
         }
 
-        var commissionOf = Commission.Of(journey, net, rules, candidates, weightOf, total, amountOf);
-        Commission.SpreadOverTouches(candidates, commissionOf, weights, weightOf, amounts, amountOf, commissions);
+        return parts;
+    }
 
-        var credits = new List<PartnerCredit>(count);
-        for (var partner = 0; partner < count; partner++)
+    private static ImmutableArray<PartnerCredit> Partners(Judge judge)
+    {
+        var credits = new List<PartnerCredit>(judge.Partners.Length);
+        for (var i = 0; i < judge.Partners.Length; i++)
         {
-            if (shareOf[partner] != 0 || amountOf[partner] != 0 || commissionOf[partner] != 0)
+            if (judge.Shares[i] != 0 || judge.AmountsMinor[i] != 0 || judge.CommissionsMinor[i] != 0)
             {
                 credits.Add(new PartnerCredit
                 {
-                    PartnerId = candidates.PartnerIds[partner],
-                    Share = Split.ToShare(shareOf[partner]),
-                    AmountMinor = amountOf[partner],
-                    CommissionMinor = commissionOf[partner],
+                    PartnerId = judge.Names.PartnerId(judge.Partners[i]),
+                    Share = Split.ToShare(judge.Shares[i]),
+                    AmountMinor = judge.AmountsMinor[i],
+                    CommissionMinor = judge.CommissionsMinor[i],
                 });
             }
         }

@@ -5,9 +5,9 @@ namespace PartnerPulse.Attribution.Core;
 /// <summary>Who was suspended when: the history of all partners, the same whatever order its events came in. Immutable.</summary>
 public sealed class PartnerStandings
 {
-    private readonly Dictionary<(string Program, string Partner), IEvent[]> _byPartner;
+    private readonly Dictionary<(string Program, string Partner), PartnerStanding> _byPartner;
 
-    private PartnerStandings(Dictionary<(string Program, string Partner), IEvent[]> byPartner) => _byPartner = byPartner;
+    private PartnerStandings(Dictionary<(string Program, string Partner), PartnerStanding> byPartner) => _byPartner = byPartner;
 
     /// <summary>Nobody was ever suspended.</summary>
     public static PartnerStandings Empty { get; } = new([]);
@@ -37,32 +37,43 @@ public sealed class PartnerStandings
             ofPartner.Add(@event);
         }
 
-        var byPartner = new Dictionary<(string Program, string Partner), IEvent[]>(changes.Count);
+        var byPartner = new Dictionary<(string Program, string Partner), PartnerStanding>(changes.Count);
         foreach (var (partner, ofPartner) in changes)
         {
             ofPartner.Sort(EventOrder.Compare);
-            byPartner.Add(partner, [.. ofPartner]);
+            byPartner.Add(partner, new PartnerStanding(ofPartner));
         }
 
         return new PartnerStandings(byPartner);
     }
 
+    /// <summary>Whether the partner of that program was suspended at that instant; see <see cref="PartnerStanding.IsSuspended"/>.</summary>
+    public bool IsSuspended(string programId, string partnerId, DateTimeOffset at) => Of(programId, partnerId)?.IsSuspended(at.UtcTicks) ?? false;
+
+    /// <summary>The history of one partner; null where it was never suspended nor reinstated.</summary>
+    internal PartnerStanding? Of(string programId, string partnerId) =>
+        _byPartner.TryGetValue((programId, partnerId), out var changes) ? changes : null;
+}
+
+/// <summary>When one partner was suspended.</summary>
+internal sealed class PartnerStanding
+{
+    private readonly (long Ticks, bool Suspended)[] _changes;
+
+    /// <param name="changes">Its suspensions and reinstatements in order.</param>
+    public PartnerStanding(IReadOnlyList<IEvent> changes) => _changes = [.. changes.Select(c => (c.OccurredAt.UtcTicks, c is PartnerSuspended))];
+
     /// <summary>
-    /// Whether the partner of that program was suspended at that instant. A change holds from its own time on; of two at the same time the one
+    /// Whether it was suspended at that instant, in ticks of UTC. A change holds from its own time on; of two at the same time the one
     /// with the higher event id is the later.
     /// </summary>
-    public bool IsSuspended(string programId, string partnerId, DateTimeOffset at)
+    public bool IsSuspended(long ticks)
     {
-        if (_byPartner.Count == 0 || !_byPartner.TryGetValue((programId, partnerId), out var changes))
+        for (var i = _changes.Length - 1; i >= 0; i--)
         {
-            return false;
-        }
-
-        for (var i = changes.Length - 1; i >= 0; i--)
-        {
-            if (changes[i].OccurredAt <= at)
+            if (_changes[i].Ticks <= ticks)
             {
-                return changes[i] is PartnerSuspended;
+                return _changes[i].Suspended;
             }
         }
 

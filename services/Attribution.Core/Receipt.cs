@@ -239,7 +239,7 @@ public static class Receipt
 
     /// <summary>The operator's receipt: everything.</summary>
     /// <param name="journey">What <paramref name="decision"/> was decided from.</param>
-    /// <param name="decision">By <see cref="Crediting.Decide"/> under <paramref name="rules"/>.</param>
+    /// <param name="decision">By <see cref="Crediting"/> under <paramref name="rules"/>.</param>
     /// <param name="rules">The rules.</param>
     /// <param name="rulesVersion">Their version in the program.</param>
     /// <param name="logPosition">Position in the attribution log up to which the facts are taken into account.</param>
@@ -448,7 +448,7 @@ public static class Receipt
         foreach (var credit in decision.Partners)
         {
             var forfeited = decision.Parts.Any(p => p.Forfeited && p.PartnerId == credit.PartnerId);
-            var match = forfeited ? -1 : Commission.IndexOfMatch(rules, journey.Conversion, credit.PartnerId);
+            var match = forfeited ? -1 : Commission.IndexOfMatch(rules, journey.Conversion.Kind, journey.Conversion.Currency, credit.PartnerId);
             partners.Add(new ReceiptPartner
             {
                 Partner = credit.PartnerId,

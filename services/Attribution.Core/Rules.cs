@@ -266,9 +266,9 @@ public sealed record CommissionEntry
 
     public string? Partner { get; init; }
 
-    internal bool Matches(ConversionRecorded conversion, string partnerId) =>
-        (Kind is null || Kind == conversion.Kind)
-        && (Currency is null || Currency == conversion.Currency)
+    internal bool Matches(ConversionKind kind, string currency, string partnerId) =>
+        (Kind is null || Kind == kind)
+        && (Currency is null || Currency == currency)
         && (Partner is null || Partner == partnerId);
 }
 

@@ -21,19 +21,26 @@ internal static class Split
     /// <param name="parts">As long as <paramref name="weights"/>; all of it is written.</param>
     public static void LargestRemainder(long amount, ReadOnlySpan<long> weights, long total, Span<long> parts)
     {
-        var remainders = weights.Length <= OnTheStack ? stackalloc (long Left, int Index)[OnTheStack] : new (long Left, int Index)[weights.Length];
         var left = amount;
         for (var i = 0; i < weights.Length; i++)
         {
-            var (quotient, remainder) = Quota(amount, weights[i], total);
-            parts[i] = quotient;
-            remainders[i] = (remainder, i);
-            left -= quotient;
+            parts[i] = Quota(amount, weights[i], total).Quotient;
+            left -= parts[i];
         }
 
-        if (left == 0)
+        // Mostly all goes to one and nothing is left: remainders are worked out only to be compared.
+        if (left > 0)
         {
-            return;
+            GiveRest(amount, weights, total, parts, left);
+        }
+    }
+
+    private static void GiveRest(long amount, ReadOnlySpan<long> weights, long total, Span<long> parts, long left)
+    {
+        var remainders = weights.Length <= OnTheStack ? stackalloc (long Left, int Index)[OnTheStack] : new (long Left, int Index)[weights.Length];
+        for (var i = 0; i < weights.Length; i++)
+        {
+            remainders[i] = (Quota(amount, weights[i], total).Remainder, i);
         }
 
         remainders = remainders[..weights.Length];

@@ -48,8 +48,13 @@ public static class StopReason
         Head, SuspendedPartner, RepeatClick,
     ];
 
+    /// <summary>The word; null for <see cref="Stop.None"/>.</summary>
+    internal static string? Of(Stop stop) => stop == Stop.None ? null : InOrder[(int)stop - 1];
+
+    internal static Stop Of(string reason) => (Stop)(InOrder.IndexOf(reason) + 1);
+
     /// <summary>The touch, or the coupon, that came furthest through the rules says best what was missing.</summary>
-    internal static string MostTelling(ConversionRecorded conversion, Rules rules, ReadOnlySpan<TouchVerdict> verdicts, CouponVerdict? coupon)
+    internal static string MostTelling(ConversionRecorded conversion, Rules rules, ReadOnlySpan<Stop> stops, CouponVerdict? coupon)
     {
         if (!rules.Kinds.Contains(conversion.Kind))
         {
@@ -57,12 +62,37 @@ public static class StopReason
         }
 
         // A coupon whose partner was suspended came as far as a touch of that partner would have.
-        var furthest = coupon?.StoppedBy == SuspendedPartner ? InOrder.IndexOf(SuspendedPartner) : -1;
-        foreach (var verdict in verdicts)
+        var furthest = coupon?.StoppedBy == SuspendedPartner ? Stop.SuspendedPartner : Stop.None;
+        foreach (var stop in stops)
         {
-            furthest = int.Max(furthest, InOrder.IndexOf(verdict.StoppedBy!));
+            furthest = stop > furthest ? stop : furthest;
         }
 
-        return furthest < 0 ? NoTouches : InOrder[furthest];
+        return Of(furthest) ?? NoTouches;
     }
+}
+
+/// <summary>The reasons of <see cref="StopReason.InOrder"/> as numbers, in its order; each is named as its word is written.</summary>
+internal enum Stop : byte
+{
+    /// <summary>It competes.</summary>
+    None,
+    SameOrder,
+    KindNotCredited,
+    CouponOverride,
+    Inherited,
+    EvidenceNotCounted,
+    Test,
+    WrongProgram,
+    AfterConversion,
+    OutsideWindow,
+    Prefetch,
+    Preview,
+    Bot,
+    Head,
+    SuspendedPartner,
+    RepeatClick,
+
+    /// <summary>No rule was asked yet.</summary>
+    NotAsked = byte.MaxValue,
 }

@@ -146,10 +146,11 @@ internal sealed class Generations(string schema, BotLists lists)
         var before = fresh
             ? []
             : await DeleteAsync(connection, generation, journeys.Select(j => j.Conversion.ConversionId).ToArray(), cancellationToken);
+        var judge = new Judge(new FactNames(), standings, rules);
         var decisions = new Decision[journeys.Count];
         for (var i = 0; i < decisions.Length; i++)
         {
-            decisions[i] = Crediting.Decide(journeys[i], standings, rules);
+            decisions[i] = Crediting.Decide(journeys[i], judge);
         }
 
         await CopyDecisionsAsync(connection, generation, journeys, decisions, cancellationToken);

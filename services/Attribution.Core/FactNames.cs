@@ -1,0 +1,63 @@
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Attribution.Core;
+
+/// <summary>What a click's request said of itself: all that rules can ask of it beside its time and partner.</summary>
+/// <param name="UserAgent">As sent.</param>
+/// <param name="Signals">As recorded.</param>
+/// <param name="Imported">It was brought in from elsewhere: what is absent says nothing.</param>
+public readonly record struct ClickRequest(string? UserAgent, ClickSignals? Signals, bool Imported)
+{
+    public static ClickRequest Of(ClickRecorded click) => new(click.UserAgent, click.Signals, click.Via == ClickVia.Import);
+}
+
+/// <summary>
+/// Gives names a number and finds the name of a number. Numbers count from zero in the order of asking, so they are good within one
+/// table only, and nothing that is decided may depend on them. Who adds excludes who reads: it has no lock.
+/// </summary>
+public sealed class FactNames
+{
+    private readonly Numbered<(string Program, string Partner)> _partners = new(EqualityComparer<(string, string)>.Default);
+    private readonly Numbered<ClickRequest> _requests = new(EqualityComparer<ClickRequest>.Default);
+    private readonly Numbered<string> _currencies = new(StringComparer.Ordinal);
+
+    public int Partners => _partners.Names.Count;
+
+    public int Requests => _requests.Names.Count;
+
+    public int Currencies => _currencies.Names.Count;
+
+    public int Partner(string program, string partnerId) => _partners.NumberOf((program, partnerId));
+
+    public string ProgramOf(int partner) => _partners.Names[partner].Program;
+
+    public string PartnerId(int partner) => _partners.Names[partner].Partner;
+
+    public int Request(ClickRequest request) => _requests.NumberOf(request);
+
+    public ClickRequest RequestOf(int number) => _requests.Names[number];
+
+    public int Currency(string code) => _currencies.NumberOf(code);
+
+    public string CurrencyCode(int number) => _currencies.Names[number];
+
+    private sealed class Numbered<T>(IEqualityComparer<T> equality)
+        where T : notnull
+    {
+        private readonly Dictionary<T, int> _numbers = new(equality);
+
+        public List<T> Names { get; } = [];
+
+        public int NumberOf(T name)
+        {
+            if (!_numbers.TryGetValue(name, out var number))
+            {
+                number = Names.Count;
+                _numbers.Add(name, number);
+                Names.Add(name);
+            }
+
+            return number;
+        }
+    }
+}

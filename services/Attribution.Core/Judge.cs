@@ -1,0 +1,134 @@
+namespace PartnerPulse.Attribution.Core;
+
+/// <summary>
+/// Judges journeys under one rule set, one after the other, and keeps what the last one came to until the next. It allocates only
+/// while it grows, so that it can go through millions of journeys. Not for two threads at once.
+/// </summary>
+public sealed class Judge
+{
+    private readonly Claim _claim = Claim.New();
+    private long[] _shares = [];
+    private long[] _amounts = [];
+    private long[] _weightOf = [];
+    private long[] _shareOf = [];
+    private long[] _amountOf = [];
+    private long[] _commissionOf = [];
+    private long[] _flatParts = [];
+
+    /// <param name="names">Of the partners, requests and currencies in the facts; it may grow from journey to journey.</param>
+    /// <param name="standings">Who was suspended when.</param>
+    /// <param name="rules">The rules.</param>
+    public Judge(FactNames names, PartnerStandings standings, Rules rules)
+    {
+        (Names, Standings) = (names, standings);
+        Terms = new Terms(names, standings, rules);
+    }
+
+    public FactNames Names { get; }
+
+    public PartnerStandings Standings { get; }
+
+    public Rules Rules => Terms.Rules;
+
+    /// <summary>The partners that have a claim, by their numbers in <see cref="Names"/>, in order of their first candidate.</summary>
+    public ReadOnlySpan<int> Partners => _claim.Candidates.Partners;
+
+    /// <summary>Units of a share (<see cref="ShareDecimals"/>) by place in <see cref="Partners"/>; they add up to exactly 1.</summary>
+    public ReadOnlySpan<long> Shares => _shareOf.AsSpan(0, Partners.Length);
+
+    /// <summary>Parts of the net by place in <see cref="Partners"/>, in minor units; they add up to it exactly.</summary>
+    public ReadOnlySpan<long> AmountsMinor => _amountOf.AsSpan(0, Partners.Length);
+
+    /// <summary>Commission by place in <see cref="Partners"/>, in minor units.</summary>
+    public ReadOnlySpan<long> CommissionsMinor => _commissionOf.AsSpan(0, Partners.Length);
+
+    /// <summary>A whole share is 10 to this power of units.</summary>
+    public const int ShareDecimals = 18;
+
+    internal Terms Terms { get; }
+
+    internal Claim Claim => _claim;
+
+    /// <summary>By candidate: units of its share.</summary>
+    internal ReadOnlySpan<long> TouchShares => _shares.AsSpan(0, _claim.Candidates.Count);
+
+    /// <summary>By candidate: its part of the net.</summary>
+    internal ReadOnlySpan<long> TouchAmounts => _amounts.AsSpan(0, _claim.Candidates.Count);
+
+    internal ReadOnlySpan<long> WeightOf => _weightOf.AsSpan(0, Partners.Length);
+
+    /// <summary>Pure: the same facts, standings and rules give the same, on every machine.</summary>
+    /// <returns>Whether anybody is credited; where nobody is, only <see cref="Claim.Stops"/> says something.</returns>
+    public bool Credits(in JourneyFacts journey)
+    {
+        if (!_claim.Find(journey, Terms))
+        {
+            return false;
+        }
+
+        var candidates = _claim.Candidates;
+        MakeRoom(candidates.Count, candidates.PartnerCount);
+        ref readonly var conversion = ref journey.Conversion;
+        if (candidates.Count == 1)
+        {
+            // One touch, or the coupon, has it all: most conversions, and nothing to divide.
+            (_shares[0], _amounts[0]) = (Split.WholeShare, conversion.NetMinor);
+            (_weightOf[0], _shareOf[0], _amountOf[0]) = (_claim.Weights[0], Split.WholeShare, conversion.NetMinor);
+        }
+        else
+        {
+            Divide(candidates, conversion.NetMinor);
+        }
+
+        var partners = candidates.PartnerCount;
+        long total = 0;
+        foreach (var weight in _weightOf.AsSpan(0, partners))
+        {
+            total += weight;
+        }
+
+        Commission.Of(
+            conversion, Names.CurrencyCode(conversion.Currency), Terms, candidates, _weightOf.AsSpan(0, partners), total, _amountOf.AsSpan(0, partners),
+            _commissionOf.AsSpan(0, partners), _flatParts.AsSpan(0, partners));
+        return true;
+    }
+
+    private void Divide(Candidates candidates, long net)
+    {
+        var weights = _claim.Weights;
+        long total = 0;
+        foreach (var weight in weights)
+        {
+            total += weight;
+        }
+
+        Split.LargestRemainder(Split.WholeShare, weights, total, _shares.AsSpan(0, weights.Length));
+        Split.LargestRemainder(net, weights, total, _amounts.AsSpan(0, weights.Length));
+        _weightOf.AsSpan(0, candidates.PartnerCount).Clear();
+        _shareOf.AsSpan(0, candidates.PartnerCount).Clear();
+        _amountOf.AsSpan(0, candidates.PartnerCount).Clear();
+        for (var i = 0; i < weights.Length; i++)
+        {
+            var partner = candidates.Partner[i];
+            _weightOf[partner] += weights[i];
+            _shareOf[partner] += _shares[i];
+            _amountOf[partner] += _amounts[i];
+        }
+    }
+
+    private void MakeRoom(int touches, int partners)
+    {
+        if (_shares.Length < touches)
+        {
+            var room = int.Max(touches, 2 * _shares.Length);
+            (_shares, _amounts) = (new long[room], new long[room]);
+        }
+
+        if (_weightOf.Length < partners)
+        {
+            var room = int.Max(partners, 2 * _weightOf.Length);
+            (_weightOf, _shareOf, _amountOf) = (new long[room], new long[room], new long[room]);
+            (_commissionOf, _flatParts) = (new long[room], new long[room]);
+        }
+    }
+}
