@@ -195,7 +195,7 @@ internal static class AdjustConversion
             AdjustedDifferently a => Problem.Conflict(a.Differences),
             Refused r => Problem.Invalid(r.Faults),
             Contended => Problem.Of(StatusCodes.Status503ServiceUnavailable, "Try again",
-                new FieldFault("orderId", $"was changed by others {ConversionAdjuster.MaxTries} times meanwhile")),
+                new FieldFault("orderId", $"was changed by others {ConversionLog.MaxTries} times meanwhile")),
             var other => throw new UnreachableException(other.ToString()),
         };
     }

@@ -1,33 +1,21 @@
 using PartnerPulse.Contracts;
-using PartnerPulse.EventStore;
 
 namespace PartnerPulse.Conversions;
 
-/// <summary>Applies adjustments, whichever way they came in: decides on the order as it stands, and again where it moved meanwhile.</summary>
+/// <summary>Applies adjustments, whichever way they came in.</summary>
 internal sealed class ConversionAdjuster(ConversionLog log)
 {
-    public const int MaxTries = 20;
-
     /// <returns>What became of it, and the order after it.</returns>
     public async Task<(AdjustConversion.Outcome Outcome, Conversion Conversion)> AdjustAsync(AdjustConversion.Asked asked, CancellationToken cancellationToken)
     {
-        var conversionId = Ids.Conversion(log.Program, asked.Source, asked.OrderId);
-        var conversion = Conversion.Unknown;
-        for (var attempt = 0; attempt < MaxTries; attempt++)
-        {
-            (conversion, var version) = await log.LoadAsync(conversionId, cancellationToken);
-            var outcome = AdjustConversion.Decide(conversion, asked, log.Program);
-            if (outcome is not AdjustConversion.Adjusted adjusted)
+        var (outcome, conversion) = await log.ChangeAsync<AdjustConversion.Outcome>(
+            Ids.Conversion(log.Program, asked.Source, asked.OrderId),
+            conversion =>
             {
-                return (outcome, conversion);
-            }
-
-            if (await log.AppendAsync(adjusted.Event, version, cancellationToken) is Appended)
-            {
-                return (outcome, Conversion.Evolve(conversion, adjusted.Event));
-            }
-        }
-
-        return (new AdjustConversion.Contended(), conversion);
+                var outcome = AdjustConversion.Decide(conversion, asked, log.Program);
+                return (outcome, outcome is AdjustConversion.Adjusted adjusted ? [adjusted.Event] : []);
+            },
+            cancellationToken);
+        return (outcome ?? new AdjustConversion.Contended(), conversion);
     }
 }

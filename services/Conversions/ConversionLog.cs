@@ -7,6 +7,9 @@ namespace PartnerPulse.Conversions;
 /// <summary>Orders in the log.</summary>
 internal sealed class ConversionLog(EventLog log, string program)
 {
+    /// <summary>Times a decision is made again because somebody else was faster.</summary>
+    public const int MaxTries = 20;
+
     /// <summary>Orders that are named as set aside for one.</summary>
     public const int MaxSetAside = 100;
 
@@ -32,6 +35,30 @@ internal sealed class ConversionLog(EventLog log, string program)
         return (conversion, version);
     }
 
+    /// <summary>Loads the order, decides, and appends what was decided, all of it or nothing; again where somebody else was faster.</summary>
+    /// <param name="conversionId">The order.</param>
+    /// <param name="decide">Asked anew at each try. Its events are what becomes true by it; none where it only answers.</param>
+    /// <param name="cancellationToken">Ends the wait for the database.</param>
+    /// <returns>What was decided, null where others were faster <see cref="MaxTries"/> times; and the order after it.</returns>
+    public async Task<(TOutcome? Outcome, Conversion Conversion)> ChangeAsync<TOutcome>(
+        Guid conversionId, Func<Conversion, (TOutcome Outcome, IReadOnlyList<IEvent> Events)> decide, CancellationToken cancellationToken)
+        where TOutcome : class
+    {
+        var conversion = Conversion.Unknown;
+        for (var attempt = 0; attempt < MaxTries; attempt++)
+        {
+            (conversion, var version) = await LoadAsync(conversionId, cancellationToken);
+            var (outcome, events) = decide(conversion);
+            if (events.Count == 0
+                || await log.AppendAsync(conversionId, version, events.Select(e => New(conversionId, e)).ToArray(), cancellationToken) is Appended)
+            {
+                return (outcome, events.Aggregate(conversion, Conversion.Evolve));
+            }
+        }
+
+        return (null, conversion);
+    }
+
     /// <summary>Appends the orders that are not recorded yet, in one transaction.</summary>
     /// <returns>Ids of those that were new.</returns>
     public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<ConversionRecorded> orders, CancellationToken cancellationToken) =>
@@ -48,17 +75,6 @@ internal sealed class ConversionLog(EventLog log, string program)
     /// <returns>Ids of those that were new.</returns>
     public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<VisitorIdentified> identities, CancellationToken cancellationToken) =>
         log.AppendNewAsync(identities.Select(i => New(Ids.Customer(i.ProgramId, i.CustomerKey), i, CustomerStreamType)).ToArray(), cancellationToken);
-
-    public Task<AppendOutcome> AppendAsync(ConversionAdjusted adjustment, long expectedVersion, CancellationToken cancellationToken) =>
-        AppendAsync(adjustment.ConversionId, [adjustment], expectedVersion, cancellationToken);
-
-    /// <summary>Appends what happened to one order, all of it or nothing.</summary>
-    public Task<AppendOutcome> AppendAsync(
-        Guid conversionId, IReadOnlyList<IEvent> events, long expectedVersion, CancellationToken cancellationToken) =>
-        log.AppendAsync(conversionId, expectedVersion, events.Select(e => New(conversionId, e)).ToArray(), cancellationToken);
-
-    public Task<AppendOutcome> AppendAsync(ConversionSeparated separation, long expectedVersion, CancellationToken cancellationToken) =>
-        log.AppendAsync(separation.ConversionId, expectedVersion, [New(separation.ConversionId, separation)], cancellationToken);
 
     public static NewEvent New(ConversionMerged merge) => New(merge.ConversionId, merge);
 

@@ -31,8 +31,9 @@ public static class ConversionsService
             .Validate(options => options.ImportMaxBytes > 0, "Conversions:ImportMaxBytes must be more than 0.")
             .ValidateOnStart();
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ConversionsJson.Default));
+        builder.Services.AddSingleton(provider => CustomerKeys.Open(provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.CustomerKeyFile));
         builder.Services.AddSingleton(provider => new ConversionReader(
-            CustomerKeys.Open(provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.CustomerKeyFile),
+            provider.GetRequiredService<CustomerKeys>(),
             provider.GetRequiredService<IOptions<ProgramOptions>>().Value.Program,
             provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.DefaultCurrency));
         builder.Services.AddSingleton(provider => new ConversionLog(
@@ -75,8 +76,7 @@ public static class ConversionsService
     private static void AddHooks(this IHostApplicationBuilder builder)
     {
         builder.Services.AddSingleton(provider => new HookSources(
-            provider.GetRequiredKeyedService<EventLog>(Schema),
-            CustomerKeys.Open(provider.GetRequiredService<IOptions<ConversionsOptions>>().Value.CustomerKeyFile)));
+            provider.GetRequiredKeyedService<EventLog>(Schema), provider.GetRequiredService<CustomerKeys>()));
         builder.Services.AddSingleton<DeliveryRecorder>();
         builder.Services.AddHostedService<OpenHooks>();
     }

@@ -71,7 +71,7 @@ internal sealed class ImportColumns
     /// <returns>Null where <paramref name="faults"/> say why.</returns>
     public static ImportColumns? Of(IReadOnlyList<string> header, IReadOnlyDictionary<string, string> map, List<FieldFault> faults)
     {
-        var plain = header.Select(Plain).ToArray();
+        var plain = header.Select(CsvLines.Plain).ToArray();
         var columns = new int[s_known.Length];
         for (var i = 0; i < columns.Length; i++)
         {
@@ -145,7 +145,7 @@ internal sealed class ImportColumns
 
     private static int Only(IReadOnlyList<string> header, string[] plain, string name, List<FieldFault> faults)
     {
-        var wanted = Plain(name);
+        var wanted = CsvLines.Plain(name);
         var at = Array.IndexOf(plain, wanted);
         if (at >= 0 && Array.IndexOf(plain, wanted, at + 1) is >= 0 and var second)
         {
@@ -154,9 +154,6 @@ internal sealed class ImportColumns
 
         return at;
     }
-
-    private static string Plain(string name) =>
-        string.Concat(name.Where(c => c is not ('_' or '-' or '.' or ' '))).ToLowerInvariant();
 
     private static int IndexOf(string name) => Array.FindIndex(s_known, known => known.Name == name);
 

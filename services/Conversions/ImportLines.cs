@@ -1,6 +1,5 @@
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
-using CsvHelper;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Conversions;
@@ -32,7 +31,7 @@ internal static class ImportLines
         }
     }
 
-    /// <param name="body">Text in UTF-8, or with a byte order mark; separated by <c>,</c>, <c>;</c>, <c>|</c> or tabs.</param>
+    /// <param name="body">See <see cref="CsvLines"/>.</param>
     /// <param name="map">Names of columns that no alias covers, see <see cref="ImportColumns.ReadMap"/>.</param>
     /// <param name="lineBreaks">Whether quoted fields hold line breaks. Then a quote that is not closed ends the reading.</param>
     /// <param name="fromLine">Lines before this one are passed over.</param>
@@ -40,29 +39,8 @@ internal static class ImportLines
     public static async IAsyncEnumerable<ImportLine> ReadCsvAsync(
         Stream body, IReadOnlyDictionary<string, string> map, bool lineBreaks, long fromLine, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var bad = new Queue<ImportLine>();
-        var options = CsvReaderOptions.Default with
-        {
-            TrackLineNumbers = true,
-            TrimWhitespace = true,
-            PoolStrings = true,
-            MaxRecordSize = JsonLines.MaxLineBytes,
-            AllowLineBreaksInQuotes = lineBreaks,
-            MalformedData = CsvMalformedDataHandling.Skip,
-            FieldCountMismatch = CsvFieldCountHandling.Skip,
-            OnMalformedRecord = record => bad.Enqueue(new ImportLine(record.LineNumber, Ask: null, [new FieldFault("line", InWords(record.Reason))])),
-        };
-        await using var csv = CsvReader.Create(body, options, leaveOpen: true);
-        string? stopped = null;
-        try
-        {
-            await csv.ReadHeaderAsync(cancellationToken);
-        }
-        catch (CsvFormatException e)
-        {
-            stopped = $"the header cannot be read: {e.Message}";
-        }
-
+        await using var csv = new CsvLines(body, separator: null, lineBreaks, "'?lineBreaks=true'");
+        var stopped = await csv.ReadHeaderAsync(cancellationToken);
         var faults = new List<FieldFault>();
         if (stopped is not null || ImportColumns.Of(csv.Headers, map, faults) is not { } columns)
         {
@@ -71,49 +49,25 @@ internal static class ImportLines
         }
 
         yield return new ImportLine(1, Ask: null, []) { Ignored = columns.Ignored };
-        while (true)
+        await foreach (var line in csv.ReadAsync(cancellationToken))
         {
-            var more = false;
-            var last = csv.LineNumber;
-            try
+            if (line.Stopped is not null)
             {
-                more = await csv.ReadAsync(cancellationToken);
+                yield return new ImportLine(line.Number, Ask: null, []) { Stopped = line.Stopped };
             }
-            catch (CsvFormatException)
+            else if (line.Number < fromLine)
             {
-                stopped = $"the line after line {last} is longer than {JsonLines.MaxLineBytes} bytes{(lineBreaks ? ", or has a quote that is not closed" : "")}; it and what follows was not read";
+                continue;
             }
-
-            while (bad.TryDequeue(out var line))
+            else if (line.Fault is not null)
             {
-                if (line.Number >= fromLine)
-                {
-                    yield return line;
-                }
+                yield return new ImportLine(line.Number, Ask: null, [line.Fault]);
             }
-
-            if (stopped is not null)
-            {
-                yield return new ImportLine(last, Ask: null, []) { Stopped = stopped };
-            }
-
-            if (!more)
-            {
-                yield break;
-            }
-
-            if (csv.LineNumber >= fromLine)
+            else
             {
                 faults = [];
-                yield return new ImportLine(csv.LineNumber, columns.Read(csv.GetString, faults), faults);
+                yield return new ImportLine(line.Number, columns.Read(csv.Field, faults), faults);
             }
         }
     }
-
-    private static string InWords(CsvMalformedReason reason) => reason switch
-    {
-        CsvMalformedReason.FieldCountMismatch => "has another number of fields than the header",
-        CsvMalformedReason.LineBreakInQuotes or CsvMalformedReason.UnterminatedQuote => "has a quote that is not closed; '?lineBreaks=true' reads quoted fields that hold line breaks",
-        _ => "has a quote in the middle of a field",
-    };
 }

@@ -227,7 +227,7 @@ internal static partial class RecordPostback
     }
 
     private static ProblemHttpResult Contended() => Problem.Of(
-        StatusCodes.Status503ServiceUnavailable, "Try again", new FieldFault("order_id", $"was changed by others {ConversionAdjuster.MaxTries} times meanwhile"));
+        StatusCodes.Status503ServiceUnavailable, "Try again", new FieldFault("order_id", $"was changed by others {ConversionLog.MaxTries} times meanwhile"));
 
     private static ProblemHttpResult? Unauthorised(Microsoft.Extensions.Primitives.StringValues token, ApiKeys keys, string program)
     {

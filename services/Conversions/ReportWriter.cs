@@ -49,7 +49,7 @@ internal sealed class ReportWriter(ConversionWriter orders, ConversionAdjuster a
         AdjustConversion.AlreadyAdjusted => new ReportOutcome.AlreadyRecorded(),
         AdjustConversion.AdjustedDifferently a => new ReportOutcome.Refused(a.Differences),
         AdjustConversion.Refused r => new ReportOutcome.Refused(r.Faults),
-        AdjustConversion.Contended => new ReportOutcome.Refused([new FieldFault("orderId", $"was changed by others {ConversionAdjuster.MaxTries} times meanwhile; try again")]),
+        AdjustConversion.Contended => new ReportOutcome.Refused([new FieldFault("orderId", $"was changed by others {ConversionLog.MaxTries} times meanwhile; try again")]),
         var other => throw new UnreachableException(other.ToString()),
     };
 }

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Contracts;
-using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
 
@@ -17,8 +16,6 @@ internal sealed record SeparationAnswer(Guid ConversionId, string Status);
 /// </summary>
 internal static class SeparateConversion
 {
-    private const int MaxTries = 20;
-
     public abstract record Outcome;
 
     public sealed record Separated(ConversionSeparated Event) : Outcome;
@@ -57,29 +54,23 @@ internal static class SeparateConversion
         }
 
         var id = Ids.Conversion(log.Program, source, orderId);
-        for (var attempt = 0; attempt < MaxTries; attempt++)
-        {
-            var (conversion, version) = await log.LoadAsync(id, cancellationToken);
-            switch (Decide(conversion, log.Program, time.GetUtcNow(), http.ApiKey().Name))
+        var (outcome, conversion) = await log.ChangeAsync<Outcome>(
+            id,
+            conversion =>
             {
-                case NotMerged when version == 0:
-                    return Problem.NotFound("orderId", $"'{orderId}' of '{source}' is not recorded");
-                case NotMerged:
-                    return Problem.Conflict(new FieldFault("orderId", $"'{orderId}' of '{source}' is not merged with another order"));
-                case AlreadySeparated:
-                    return TypedResults.Ok(new SeparationAnswer(id, "already-separated"));
-                case Separated separated:
-                    if (await log.AppendAsync(separated.Event, version, cancellationToken) is Appended)
-                    {
-                        return TypedResults.Ok(new SeparationAnswer(id, "separated"));
-                    }
-
-                    break;
-                case var other:
-                    throw new UnreachableException(other.ToString());
-            }
-        }
-
-        return Problem.Of(StatusCodes.Status503ServiceUnavailable, "Try again", new FieldFault("orderId", $"was changed by others {MaxTries} times meanwhile"));
+                var outcome = Decide(conversion, log.Program, time.GetUtcNow(), http.ApiKey().Name);
+                return (outcome, outcome is Separated separated ? [separated.Event] : []);
+            },
+            cancellationToken);
+        return outcome switch
+        {
+            Separated => TypedResults.Ok(new SeparationAnswer(id, "separated")),
+            AlreadySeparated => TypedResults.Ok(new SeparationAnswer(id, "already-separated")),
+            NotMerged when conversion.Order is null => Problem.NotFound("orderId", $"'{orderId}' of '{source}' is not recorded"),
+            NotMerged => Problem.Conflict(new FieldFault("orderId", $"'{orderId}' of '{source}' is not merged with another order")),
+            null => Problem.Of(
+                StatusCodes.Status503ServiceUnavailable, "Try again", new FieldFault("orderId", $"was changed by others {ConversionLog.MaxTries} times meanwhile")),
+            var other => throw new UnreachableException(other.ToString()),
+        };
     }
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
-using CsvHelper;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Partners;
@@ -48,32 +47,9 @@ internal static class LinkLines
 
     public static async IAsyncEnumerable<LinkLine> ReadCsvAsync(Stream body, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var bad = new Queue<LinkLine>();
-        var options = CsvReaderOptions.Default with
-        {
-            Separator = ',',
-            TrackLineNumbers = true,
-            TrimWhitespace = true,
-            MaxRecordSize = JsonLines.MaxLineBytes,
-
-            // One forgotten quote would else swallow the rest of the file. No field of a link holds a line break.
-            AllowLineBreaksInQuotes = false,
-            MalformedData = CsvMalformedDataHandling.Skip,
-            FieldCountMismatch = CsvFieldCountHandling.Skip,
-            OnMalformedRecord = record => bad.Enqueue(new LinkLine(record.LineNumber, Ask: null, [new FieldFault("line", InWords(record.Reason))])),
-        };
-        await using var csv = CsvReader.Create(body, options, leaveOpen: true);
-        string? stopped = null;
-        try
-        {
-            await csv.ReadHeaderAsync(cancellationToken);
-        }
-        catch (CsvFormatException e)
-        {
-            stopped = $"the header cannot be read: {e.Message}";
-        }
-
-        if (stopped is not null)
+        // No field of a link holds a line break, and one forgotten quote would else swallow the rest of the file.
+        await using var csv = new CsvLines(body, separator: ',');
+        if (await csv.ReadHeaderAsync(cancellationToken) is { } stopped)
         {
             yield return new LinkLine(1, Ask: null, []) { Stopped = stopped };
             yield break;
@@ -86,35 +62,11 @@ internal static class LinkLines
             yield break;
         }
 
-        while (true)
+        await foreach (var line in csv.ReadAsync(cancellationToken))
         {
-            var more = false;
-            var last = csv.LineNumber;
-            try
-            {
-                more = await csv.ReadAsync(cancellationToken);
-            }
-            catch (CsvFormatException)
-            {
-                stopped = $"the line after line {last} is longer than {JsonLines.MaxLineBytes} bytes; it and what follows was not read";
-            }
-
-            while (bad.TryDequeue(out var line))
-            {
-                yield return line;
-            }
-
-            if (stopped is not null)
-            {
-                yield return new LinkLine(last, Ask: null, []) { Stopped = stopped };
-            }
-
-            if (!more)
-            {
-                yield break;
-            }
-
-            yield return Line(csv, columns);
+            yield return line.Stopped is not null ? new LinkLine(line.Number, Ask: null, []) { Stopped = line.Stopped }
+                : line.Fault is not null ? new LinkLine(line.Number, Ask: null, [line.Fault])
+                : Line(line.Number, csv, columns);
         }
     }
 
@@ -124,8 +76,8 @@ internal static class LinkLines
         var columns = new int[header.Count];
         for (var i = 0; i < header.Count; i++)
         {
-            var name = Plain(header[i]);
-            columns[i] = Array.FindIndex(s_columns, c => Plain(c.Name) == name);
+            var name = CsvLines.Plain(header[i]);
+            columns[i] = Array.FindIndex(s_columns, c => CsvLines.Plain(c.Name) == name);
             if (columns[i] < 0)
             {
                 faults.Add(new FieldFault($"column {i + 1}", $"'{header[i]}' is not known here; the columns are {s_columnNames}, separated by commas"));
@@ -144,13 +96,13 @@ internal static class LinkLines
         return (columns, faults);
     }
 
-    private static LinkLine Line(CsvReader csv, int[] columns)
+    private static LinkLine Line(long number, CsvLines csv, int[] columns)
     {
         var ask = new PublishLinkAsk();
         var faults = new List<FieldFault>();
         for (var i = 0; i < columns.Length; i++)
         {
-            var value = csv.GetString(i);
+            var value = csv.Field(i);
             var (name, put) = s_columns[columns[i]];
             if (value.Contains('\uFFFD', StringComparison.Ordinal))
             {
@@ -162,7 +114,7 @@ internal static class LinkLines
             }
         }
 
-        return new LinkLine(csv.LineNumber, faults.Count == 0 ? ask : null, faults);
+        return new LinkLine(number, faults.Count == 0 ? ask : null, faults);
     }
 
     private static DateTimeOffset? Time(string value, List<FieldFault> faults)
@@ -178,14 +130,4 @@ internal static class LinkLines
         faults.Add(new FieldFault("expires_at", "is not a time with its offset such as 2026-11-22T08:30:00+01:00"));
         return null;
     }
-
-    private static string Plain(string name) =>
-        string.Concat(name.Where(c => c is not ('_' or '-' or '.' or ' '))).ToLowerInvariant();
-
-    private static string InWords(CsvMalformedReason reason) => reason switch
-    {
-        CsvMalformedReason.FieldCountMismatch => "has another number of fields than the header",
-        CsvMalformedReason.LineBreakInQuotes or CsvMalformedReason.UnterminatedQuote => "has a quote that is not closed",
-        _ => "has a quote in the middle of a field",
-    };
 }

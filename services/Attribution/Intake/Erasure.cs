@@ -69,11 +69,11 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
     }
 
     /// <summary>
-    /// The same events, with the token in the place of the key in those that were under way when their customer was erased. Call it
-    /// under the log's lock: an erasure commits before or after, never between.
+    /// The same events, with the token in the place of the key in those that were under way when their customer was erased. Takes the
+    /// log's lock where one of them could hold a key: an erasure commits before or after, never between.
     /// </summary>
     public static async Task<IReadOnlyList<NewEvent>> WithTokensAsync(
-        NpgsqlConnection connection, string schema, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
+        NpgsqlConnection connection, EventLog log, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
     {
         var click = EventTypes.Of<ClickRecorded>().Name;
         var ids = events.Where(e => e.Type != click).Select(e => e.Id).ToArray();
@@ -82,8 +82,9 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
             return events;
         }
 
+        await log.LockAsync(connection, cancellationToken);
         var tokens = new Dictionary<Guid, string>();
-        await using (var command = connection.Sql($"select event_id, token from {schema}.erasures where event_id = any($1)", P(ids)))
+        await using (var command = connection.Sql($"select event_id, token from {log.Schema}.erasures where event_id = any($1)", P(ids)))
         await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
         {
             while (await reader.ReadAsync(cancellationToken))

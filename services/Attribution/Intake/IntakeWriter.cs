@@ -115,9 +115,8 @@ internal sealed class IntakeWriter(
     {
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await log.LockAsync(connection, cancellationToken);
         var events = await Erasure.WithTokensAsync(
-            connection, log.Schema, parts.Count == 1 ? parts[0].Events : parts.SelectMany(p => p.Events).ToArray(), cancellationToken);
+            connection, log, parts.Count == 1 ? parts[0].Events : parts.SelectMany(p => p.Events).ToArray(), cancellationToken);
         var added = await log.AppendAsync(connection, events, cancellationToken);
         foreach (var handover in Intervals.Merge(parts.Select(p => p.Handover)))
         {

@@ -1,5 +1,4 @@
 using PartnerPulse.Contracts;
-using PartnerPulse.EventStore;
 
 namespace PartnerPulse.Conversions.Webhooks;
 
@@ -77,18 +76,14 @@ internal sealed class DeliveryRecorder(ConversionLog log, HookSources sources)
 
     private async Task<TakeDelivery.Outcome> RecordAsync(TakeDelivery.Asked asked, CancellationToken cancellationToken)
     {
-        var conversionId = Ids.Conversion(log.Program, asked.Source, asked.OrderId);
-        for (var attempt = 0; attempt < ConversionAdjuster.MaxTries; attempt++)
-        {
-            var (conversion, version) = await log.LoadAsync(conversionId, cancellationToken);
-            var outcome = TakeDelivery.Decide(conversion, asked, log.Program);
-            if (outcome is not TakeDelivery.Taken { Events.Count: > 0 } taken
-                || await log.AppendAsync(conversionId, taken.Events, version, cancellationToken) is Appended)
+        var (outcome, _) = await log.ChangeAsync<TakeDelivery.Outcome>(
+            Ids.Conversion(log.Program, asked.Source, asked.OrderId),
+            conversion =>
             {
-                return outcome;
-            }
-        }
-
-        return new TakeDelivery.Contended();
+                var outcome = TakeDelivery.Decide(conversion, asked, log.Program);
+                return (outcome, outcome is TakeDelivery.Taken taken ? taken.Events : []);
+            },
+            cancellationToken);
+        return outcome ?? new TakeDelivery.Contended();
     }
 }

@@ -317,7 +317,7 @@ internal static class TakeDelivery
                 case Contended:
                     Count(by, "contended");
                     return Problem.Of(StatusCodes.Status503ServiceUnavailable, "Try again",
-                        new FieldFault("orderId", $"was changed by others {ConversionAdjuster.MaxTries} times meanwhile"));
+                        new FieldFault("orderId", $"was changed by others {ConversionLog.MaxTries} times meanwhile"));
                 default:
                     throw new UnreachableException(outcome.ToString());
             }
