@@ -30,6 +30,7 @@ public static class EventTypes
         Row("program_configured", ContractsJson.Default.ProgramConfigured),
         Row("rules_published", ContractsJson.Default.RulesPublished),
         Row("replay_requested", ContractsJson.Default.ReplayRequested),
+        Row("model_fitted", ContractsJson.Default.ModelFitted),
         Row("replay_completed", ContractsJson.Default.ReplayCompleted),
         Row("replay_promoted", ContractsJson.Default.ReplayPromoted),
         Row("replay_discarded", ContractsJson.Default.ReplayDiscarded),

@@ -25,6 +25,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(ProgramConfigured))]
 [JsonSerializable(typeof(RulesPublished))]
 [JsonSerializable(typeof(ReplayRequested))]
+[JsonSerializable(typeof(ModelFitted))]
 [JsonSerializable(typeof(ReplayCompleted))]
 [JsonSerializable(typeof(ReplayPromoted))]
 [JsonSerializable(typeof(ReplayDiscarded))]

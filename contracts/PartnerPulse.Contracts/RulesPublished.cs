@@ -20,4 +20,7 @@ public sealed record RulesPublished : IEvent
 
     /// <summary>Name of the API key that published it.</summary>
     public string? By { get; init; }
+
+    /// <summary>Why, in the words of whoever published it. Absent where nothing was said, and in events from before the field.</summary>
+    public string? Why { get; init; }
 }

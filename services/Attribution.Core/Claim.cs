@@ -70,7 +70,7 @@ internal sealed class Claim
             return coupon != Nobody && OfCoupon(coupon, conversion, terms);
         }
 
-        Core.Weights.Of(terms.Rules.Model, Candidates.Ticks, Weigh());
+        Core.Weights.Of(terms, Candidates, Weigh());
         return true;
     }
 

@@ -48,3 +48,27 @@ public sealed record TimeDecay(decimal HalfLifeDays) : Model
 
     internal long HalfLifeTicks => (long)(HalfLifeDays * TimeSpan.TicksPerDay);
 }
+
+/// <summary>
+/// The same to each distinct partner: the value by Shapley of the game in which a set of partners wins the conversions whose
+/// partners all lie in it. A partner's part lies on its first candidate.
+/// </summary>
+public sealed record Shapley : Model
+{
+    public override string Kind => "shapley";
+}
+
+/// <summary>
+/// To each distinct partner in proportion to its removal effect: the part of all conversions that the fitted chain loses without
+/// it. A partner's part lies on its first candidate.
+/// </summary>
+/// <param name="Order">1 to <see cref="MostOrder"/>: how many of the last partners the next step depends on.</param>
+public sealed record Markov(int Order) : Model
+{
+    public const int MostOrder = 3;
+
+    public override string Kind => "markov";
+
+    /// <summary>What was learned from the journeys of the replayed scope. Null: not yet, and nothing can be weighed.</summary>
+    public Fit? Fit { get; init; }
+}

@@ -114,6 +114,10 @@ internal static class ReceiptSentences
                 return $"the part of a click goes by its place among the {Clicks(candidates.Count)} that count, and yours {(own.Count == 1 ? "has" : "have")} {Places(candidates, own)}";
             case "time-decay":
                 return $"the part of a click halves with every half-life of its age, and {own.Count} of {Clicks(candidates.Count)} that count {(own.Count == 1 ? "is" : "are")} yours, the latest at {Time(own[^1].OccurredAt)}";
+            case "shapley":
+                return $"each of {Partners(candidates)} whose clicks count has the same part, and you are one of them";
+            case "markov":
+                return $"the part of each of {Partners(candidates)} whose clicks count goes by how many conversions would be lost without it, and you are one of them";
             default:
                 throw new UnreachableException(receipt.Rules.Model);
         }
@@ -162,6 +166,12 @@ internal static class ReceiptSentences
     private static string Portion(decimal share) => share == 1 ? "the whole" : $"{(share * 100).ToString("0.##", NumberFormatInfo.InvariantInfo)} %";
 
     private static string Clicks(int count) => count == 1 ? "1 click" : $"{count} clicks";
+
+    private static string Partners(List<ReceiptTouch> candidates)
+    {
+        var count = candidates.Select(t => t.Partner).Distinct(StringComparer.Ordinal).Count();
+        return count == 1 ? "1 partner" : $"{count} partners";
+    }
 
     private static string Stopped(ConversionReceipt receipt)
     {

@@ -23,7 +23,7 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
     private static readonly string[] s_laterCommissionFields =
         ["group", "partnerGroup", "product", "newCustomer", "cap", "min", "minimum"];
 
-    private static readonly string[] s_laterModels = ["markov", "shapley"];
+    private static readonly string[] s_laterModels = ["markov"];
 
     private readonly ImmutableArray<Fault>.Builder _faults = ImmutableArray.CreateBuilder<Fault>();
 
@@ -151,6 +151,9 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
             case "linear":
                 RefuseAll(given, kind);
                 return new Linear();
+            case "shapley":
+                RefuseAll(given, kind);
+                return new Shapley();
             case "position-based":
                 return ReadPositionBased(given);
             case "time-decay":
@@ -158,7 +161,7 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
             default:
                 Refuse("model.kind", s_laterModels.Contains(kind, StringComparer.Ordinal)
                     ? $"'{kind}' is not supported by engine version {Engine.Version} yet"
-                    : $"'{kind}' is none of first-touch, last-touch, linear, position-based, time-decay");
+                    : $"'{kind}' is none of first-touch, last-touch, linear, position-based, time-decay, shapley");
                 return nothing;
         }
     }

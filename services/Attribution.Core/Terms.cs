@@ -50,6 +50,9 @@ internal sealed class Terms
 
     public bool IsSuspended(int partner, long ticks) => PartnerAt(partner).Standing?.IsSuspended(ticks) ?? false;
 
+    /// <summary>What the model says of a partner, whatever its touches; 1 where it says nothing.</summary>
+    public long WeightOf(int partner) => PartnerAt(partner).Weight;
+
     public string PartnerId(int partner) => PartnerAt(partner).Id;
 
     /// <summary>The reason of the bots that stops what said this of itself; <see cref="Stop.None"/> where it may compete.</summary>
@@ -78,12 +81,12 @@ internal sealed class Terms
             for (var i = before; i < _partners.Length; i++)
             {
                 var (program, id) = (_names.ProgramOf(i), _names.PartnerId(i));
-                _partners[i] = new PartnerTerms(id, _standings.Of(program, id));
+                _partners[i] = new PartnerTerms(id, _standings.Of(program, id), (Rules.Model as Markov)?.Fit?.WeightOf(program, id) ?? 1);
             }
         }
 
         return ref _partners[partner];
     }
 
-    private readonly record struct PartnerTerms(string Id, PartnerStanding? Standing);
+    private readonly record struct PartnerTerms(string Id, PartnerStanding? Standing, long Weight);
 }

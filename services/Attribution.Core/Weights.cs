@@ -9,13 +9,14 @@ namespace PartnerPulse.Attribution.Core;
 /// </summary>
 internal static class Weights
 {
-    /// <param name="model">How to weigh.</param>
-    /// <param name="times">When each candidate clicked, in ticks, in order.</param>
-    /// <param name="weights">As long as <paramref name="times"/>; all of it is written.</param>
-    public static void Of(Model model, ReadOnlySpan<long> times, Span<long> weights)
+    /// <param name="terms">How to weigh.</param>
+    /// <param name="candidates">Who competes.</param>
+    /// <param name="weights">One for each candidate; all of it is written.</param>
+    /// <exception cref="InvalidOperationException">The model has to be fitted and is not.</exception>
+    public static void Of(Terms terms, Candidates candidates, Span<long> weights)
     {
         weights.Clear();
-        switch (model)
+        switch (terms.Rules.Model)
         {
             case FirstTouch:
                 weights[0] = 1;
@@ -30,10 +31,35 @@ internal static class Weights
                 ByPosition(position, weights);
                 break;
             case TimeDecay decay:
-                ByAge(decay, times, weights);
+                ByAge(decay, candidates.Ticks, weights);
                 break;
+            case Shapley:
+                ByPartner(terms, candidates, weights);
+                break;
+            case Markov { Fit: not null }:
+                ByPartner(terms, candidates, weights);
+                break;
+            case Markov:
+                throw new InvalidOperationException("The model markov has not been fitted.");
             default:
-                throw new UnreachableException(model.ToString());
+                throw new UnreachableException(terms.Rules.Model.ToString());
+        }
+    }
+
+    /// <summary>
+    /// All of a partner's part on its first candidate: money that is split over touches is then never more than one minor unit
+    /// away from a partner's exact part, and how often a partner was clicked moves nothing.
+    /// </summary>
+    private static void ByPartner(Terms terms, Candidates candidates, Span<long> weights)
+    {
+        var next = 0;
+        for (var i = 0; i < weights.Length; i++)
+        {
+            if (candidates.Partner[i] == next)
+            {
+                weights[i] = terms.WeightOf(candidates.Partners[next]);
+                next++;
+            }
         }
     }
 

@@ -154,6 +154,7 @@ internal sealed class IntakeWriter(
         CustomerErased erased => (Ids.Customer(erased.ProgramId, erased.Token), "customer"),
         RulesPublished rules => (Ids.Derive("rules", rules.ProgramId), "rules"),
         ReplayRequested replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
+        ModelFitted fitted => (Ids.Derive("replays", fitted.ProgramId), "replays"),
         ReplayCompleted replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
         ReplayPromoted replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
         ReplayDiscarded replay => (Ids.Derive("replays", replay.ProgramId), "replays"),

@@ -63,7 +63,7 @@ public sealed class GeneratedHistoriesTests
             new HashSet<string>(StopReason.InOrder, StringComparer.Ordinal)
             {
                 "credited", "counts", "no-touches", "ClickId", "VisitorCookie", "Customer", "forfeited",
-                "shared by linear", "shared by position-based", "shared by time-decay",
+                "shared by linear", "shared by position-based", "shared by time-decay", "shared by shapley",
                 "partly refunded and shared", "wholly refunded", "paid for an order of nothing",
                 "coupon: counts", "coupon: kind-not-credited", "coupon: coupon-ignored", "coupon: suspended-partner", "coupon: inherited", "coupon: coupon-fallback",
                 "inherited by Sale", "inherited by Renewal", "inherited from a coupon", "given and forfeited",

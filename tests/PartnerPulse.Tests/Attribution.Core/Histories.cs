@@ -279,6 +279,7 @@ internal static class Histories
         Gen.Constant<Model>(new FirstTouch()),
         Gen.Constant<Model>(new LastTouch()),
         Gen.Constant<Model>(new Linear()),
+        Gen.Constant<Model>(new Shapley()),
         from first in Gen.Elements(0, 1, 2_500, 3_333, 4_000, 5_000)
         from last in Gen.Elements(0, 1, 2_500, 3_333, 4_000, 5_000)
         select (Model)new PositionBased(first, last),

@@ -349,8 +349,74 @@ internal static class Naive
                     : 10_000 - p.FirstBasisPoints - p.LastBasisPoints,
             },
             TimeDecay d => Halved((t[^1].OccurredAt - t[i].OccurredAt).Ticks, (BigInteger)(d.HalfLifeDays * TimeSpan.TicksPerDay), 62 - RoomFor(n)),
+            Shapley => IsFirstOfItsPartner(i) ? 1 : 0,
+            Markov m => IsFirstOfItsPartner(i) ? Effect(m, t[i]) : 0,
             _ => throw new NotSupportedException(model.ToString()),
         }).ToList();
+
+        bool IsFirstOfItsPartner(int i) => t.FindIndex(click => click.PartnerId == t[i].PartnerId) == i;
+
+        static BigInteger Effect(Markov m, ClickRecorded click) => m.Fit!.Effects.FirstOrDefault(e => e.ProgramId == click.ProgramId && e.PartnerId == click.PartnerId) is { Units: > 0 } effect ? effect.Units : 1;
+    }
+
+    /// <summary>The journeys that a fitted model learns from: program and partner of each touch, in order, and whether it converted.</summary>
+    public static IEnumerable<(List<string> Partners, bool Converted)> Paths(IEnumerable<IEvent> events, Rules rules)
+    {
+        rules = rules with { Model = new Linear() };
+        var all = events.DistinctBy(e => e.EventId).ToList();
+        var converted = new HashSet<ClickRecorded>();
+        foreach (var c in all.OfType<ConversionRecorded>().Where(c => !c.Test))
+        {
+            var (judged, parts, lead) = Parts(c, all, rules);
+            if (parts.Count > 0 || IsAside(c, all))
+            {
+                converted.UnionWith(judged.Select(j => j.Click));
+            }
+
+            if (parts.Count > 0 && lead is null && parts[0].Click is not null)
+            {
+                yield return ([.. parts.Select(p => $"{c.ProgramId}/{p.Partner}")], true);
+            }
+        }
+
+        var clicks = all.OfType<ClickRecorded>().OrderBy(k => k.OccurredAt).ThenBy(k => Hex(k.EventId), StringComparer.Ordinal).ToList();
+        foreach (var person in clicks.GroupBy(k => k.VisitorId is null ? Hex(k.EventId) : $"{k.ProgramId} {k.VisitorId}", StringComparer.Ordinal))
+        {
+            if (person.Any(converted.Contains))
+            {
+                continue;
+            }
+
+            var byCookie = rules.Evidence.Contains(Evidence.VisitorCookie);
+            foreach (var own in byCookie ? [person.ToList()] : person.Select(k => new List<ClickRecorded> { k }))
+            {
+                var real = own.Where(k => !k.Test).ToList();
+                if (real.Count == 0)
+                {
+                    continue;
+                }
+
+                // As though there had been a conversion at the last of them.
+                var last = new ConversionRecorded
+                {
+                    EventId = Guid.Empty, ConversionId = Guid.Empty, ProgramId = real[^1].ProgramId, OccurredAt = real[^1].OccurredAt, Kind = rules.Kinds[0],
+                    Source = "", OrderId = "", AmountMinor = 0, Currency = "EUR",
+                };
+                var counted = new List<ClickRecorded>();
+                foreach (var click in real)
+                {
+                    if (Stop(click, byCookie && click.VisitorId is not null ? Evidence.VisitorCookie : Evidence.ClickId, last, all, rules, counted) is null)
+                    {
+                        counted.Add(click);
+                    }
+                }
+
+                if (counted.Count > 0)
+                {
+                    yield return ([.. counted.Select(k => $"{k.ProgramId}/{k.PartnerId}")], false);
+                }
+            }
+        }
     }
 
     private static int RoomFor(int n)

@@ -183,7 +183,7 @@ public sealed class RulesTests
     [InlineData("""{"name":"x\u0000"}""", "name: must not contain control characters")]
     [InlineData("""{"name":"x","model":"linear"}""", """model: must be an object such as {"kind":"linear"}""")]
     [InlineData("""{"name":"x","model":{}}""", "model.kind: is missing")]
-    [InlineData("""{"name":"x","model":{"kind":"best"}}""", "model.kind: 'best' is none of first-touch, last-touch, linear, position-based, time-decay")]
+    [InlineData("""{"name":"x","model":{"kind":"best"}}""", "model.kind: 'best' is none of first-touch, last-touch, linear, position-based, time-decay, shapley")]
     [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 3 yet")]
     [InlineData("""{"name":"x","model":{"kind":"linear","first":40}}""", "model.first: is no field of the model linear, which has none")]
     [InlineData("""{"name":"x","model":{"kind":"linear","kind":"linear"}}""", "model.kind: is given twice")]

@@ -225,6 +225,31 @@ public sealed class GoldenTests
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, ReplayId = s_replay, RulesVersion = 2, Generation = 3, By = "admin",
         },
+        ["rules_published.why"] = new RulesPublished
+        {
+            EventId = s_event,
+            ProgramId = "default",
+            OccurredAt = s_at,
+            Version = 3,
+            Hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            Document = JsonDocument.Parse("""{"name":"spring","model":{"kind":"linear"}}""").RootElement,
+            By = "admin",
+            Why = "Partners asked for a longer window.",
+        },
+        ["model_fitted"] = new ModelFitted
+        {
+            EventId = s_event,
+            ProgramId = "default",
+            OccurredAt = s_at,
+            ReplayId = s_replay,
+            Generation = 3,
+            Position = 123_456,
+            Order = 2,
+            Converted = 2_000,
+            NotConverted = 18_000,
+            States = 7,
+            Effects = [new RemovalEffect { ProgramId = "default", PartnerId = "acme", Units = 549_755_813_888 }, new RemovalEffect { ProgramId = "default", PartnerId = "bravo", Units = 1 }],
+        },
         ["replay_completed"] = new ReplayCompleted
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, ReplayId = s_replay, Generation = 3, Position = 123_456, EngineVersion = "1",
