@@ -10,7 +10,7 @@ public sealed class MultiTouchFixtureTests
 {
     private const string Cases = "mta/expected_from_tests.json";
 
-    /// <summary>Transformed paths of an implementation in SQL (snowplow-incubator/data-models fractribution).</summary>
+    /// <summary>Transformed paths of an implementation in SQL (snowplow/dbt-snowplow-fractribution).</summary>
     private const string Paths = "snowplow-fractribution/path_transformations_expected.csv";
 
     // One conversion is worth this many minor units, which every expected fraction divides.
