@@ -40,6 +40,7 @@ public static class EventTypes
         Row("coupon_withdrawn", ContractsJson.Default.CouponWithdrawn),
         Row("visitor_identified", ContractsJson.Default.VisitorIdentified),
         Row("customer_erased", ContractsJson.Default.CustomerErased),
+        Row("statement_closed", ContractsJson.Default.StatementClosed),
     ];
 
     private static readonly FrozenDictionary<string, EventType> s_byName = s_all.ToFrozenDictionary(t => t.Name, StringComparer.Ordinal);

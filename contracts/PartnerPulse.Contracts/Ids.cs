@@ -66,6 +66,9 @@ public static class Ids
     public static Guid ClickStream(string program, Guid clickId, string? visitorId) =>
         visitorId is null ? clickId : VisitorStream(program, visitorId);
 
+    /// <summary>The statement of a month.</summary>
+    public static Guid Statement(string program, string period) => Derive("statement", program, period);
+
     /// <summary>A UUID v5 of <paramref name="kind"/> and <paramref name="parts"/>.</summary>
     public static Guid Derive(string kind, params ReadOnlySpan<string> parts)
     {

@@ -35,6 +35,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(CouponWithdrawn))]
 [JsonSerializable(typeof(VisitorIdentified))]
 [JsonSerializable(typeof(CustomerErased))]
+[JsonSerializable(typeof(StatementClosed))]
 public sealed partial class ContractsJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase words; numbers are refused.</summary>

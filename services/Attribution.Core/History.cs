@@ -97,7 +97,7 @@ public sealed class History
                 case PartnerEnrolled or LinkPublished or LinkRetired or ProgramConfigured:
                     break; // A click names its partner itself; whether the link still leads somewhere is no matter of credit.
 
-                case RulesPublished or ReplayRequested or ModelFitted or ReplayCompleted or ReplayPromoted or ReplayDiscarded or CreditsRevised:
+                case RulesPublished or ReplayRequested or ModelFitted or ReplayCompleted or ReplayPromoted or ReplayDiscarded or CreditsRevised or StatementClosed:
                     break; // What we decided is no fact to decide from.
 
                 default:

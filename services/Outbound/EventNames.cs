@@ -9,15 +9,14 @@ internal static class EventNames
     public const string CreditRevised = "credit.revised";
     public const string ConversionRecorded = "conversion.recorded";
     public const string ConversionAdjusted = "conversion.adjusted";
+    public const string StatementClosed = "statement.closed";
 
     private static readonly FrozenDictionary<string, string> s_logged = new Dictionary<string, string>(StringComparer.Ordinal)
     {
         [CreditRevised] = EventTypes.Of<CreditsRevised>().Name,
         [ConversionRecorded] = EventTypes.Of<ConversionRecorded>().Name,
         [ConversionAdjusted] = EventTypes.Of<ConversionAdjusted>().Name,
-
-        // Nothing closes statements yet. Who subscribes now is told from the first one on; its body belongs into Payload then.
-        ["statement.closed"] = "statement_closed",
+        [StatementClosed] = EventTypes.Of<StatementClosed>().Name,
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
     public static IReadOnlyList<string> All { get; } = [.. s_logged.Keys.Order(StringComparer.Ordinal)];
@@ -32,6 +31,7 @@ internal static class EventNames
         CreditsRevised => CreditRevised,
         Contracts.ConversionRecorded => ConversionRecorded,
         Contracts.ConversionAdjusted => ConversionAdjusted,
+        Contracts.StatementClosed => StatementClosed,
         var other => throw new System.Diagnostics.UnreachableException(other.GetType().Name),
     };
 }

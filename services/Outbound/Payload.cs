@@ -23,6 +23,25 @@ internal sealed record AdjustmentData(Guid ConversionId, string Source, string O
 internal sealed record CreditData(
     Guid ConversionId, string? Source, string? OrderId, ConversionKind? Kind, string Currency, int Generation, IReadOnlyList<PartnerChange> Partners);
 
+/// <param name="Id">What <c>/v1/statements/{id}</c> takes.</param>
+/// <param name="Period">The month.</param>
+/// <param name="PayableAsOf">The day up to which commission had to become payable.</param>
+/// <param name="Balances">One a partner and currency.</param>
+internal sealed record StatementData(Guid Id, string Period, string PayableAsOf, IReadOnlyList<BalanceData> Balances);
+
+/// <summary>Opening, earned and adjusted make up what is due; payable is paid of it, and carried goes on to the next statement.</summary>
+internal sealed record BalanceData(string Partner, string Currency, string Opening, string Earned, string Adjusted, string Held, string Payable, string Carried)
+{
+    public static BalanceData Of(StatementBalance balance)
+    {
+        return new BalanceData(
+            balance.PartnerId, balance.Currency, Text(balance.OpeningMinor), Text(balance.EarnedMinor), Text(balance.AdjustedMinor), Text(balance.HeldMinor),
+            Text(balance.PayableMinor), Text(balance.CarriedMinor));
+
+        string Text(long minor) => Money.Format(minor, balance.Currency);
+    }
+}
+
 internal sealed record PartnerChange(string Partner, Part Before, Part After)
 {
     /// <summary>Partners whose part of the conversion is another one now, in their order.</summary>
@@ -117,6 +136,7 @@ internal static class Payload
             e.ConversionId, e.Source, e.OrderId, e.AdjustmentId, Money.Format(e.AmountMinor, e.Currency), e.Currency, e.Reason),
         CreditsRevised e => new CreditData(
             e.ConversionId, conversion?.Source, conversion?.OrderId, conversion?.Kind, e.Currency, e.Generation, PartnerChange.Of(e)),
+        StatementClosed e => new StatementData(e.EventId, e.Period, e.PayableAsOf, e.Balances.Select(BalanceData.Of).ToArray()),
         var other => throw new UnreachableException(other.GetType().Name),
     };
 }
@@ -132,6 +152,7 @@ internal static class Payload
 [JsonSerializable(typeof(ConversionData))]
 [JsonSerializable(typeof(AdjustmentData))]
 [JsonSerializable(typeof(CreditData))]
+[JsonSerializable(typeof(StatementData))]
 [JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(RegisterWebhookAsk))]
 [JsonSerializable(typeof(ChangeWebhookAsk))]

@@ -51,6 +51,21 @@ internal static class TestWebhook
                     After = [new PartnerCredit { PartnerId = "test-partner", Share = 1m, AmountMinor = 4_990, CommissionMinor = 998 }],
                 },
                 conversion),
+            EventNames.StatementClosed => (
+                new StatementClosed
+                {
+                    EventId = id, ProgramId = program, OccurredAt = now, Period = "2026-01", Position = 1, Generation = 1, RulesVersion = 1, RulesHash = "", EngineVersion = "1",
+                    HoldDays = 30, PayableAsOf = "2026-03-01",
+                    Balances =
+                    [
+                        new StatementBalance
+                        {
+                            PartnerId = "test-partner", Currency = "EUR", AmountMinor = 4_990, OpeningMinor = 0, EarnedMinor = 998, AdjustedMinor = 0, HeldMinor = 0,
+                            PayableMinor = 998, CarriedMinor = 0,
+                        },
+                    ],
+                },
+                conversion),
             _ => null,
         };
     }

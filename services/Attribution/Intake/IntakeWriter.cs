@@ -158,6 +158,7 @@ internal sealed class IntakeWriter(
         ReplayCompleted replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
         ReplayPromoted replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
         ReplayDiscarded replay => (Ids.Derive("replays", replay.ProgramId), "replays"),
+        StatementClosed statement => (Ids.Derive("statements", statement.ProgramId), "statements"),
         var other => throw new ArgumentException($"{other.GetType().Name} has no stream in the attribution log.", nameof(@event)),
     };
 

@@ -258,6 +258,20 @@ public sealed class GoldenTests
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, ReplayId = s_replay, Generation = 3, PreviousGeneration = 1, By = "admin",
         },
+        ["statement_closed"] = new StatementClosed
+        {
+            EventId = Ids.Statement("default", "2026-02"), ProgramId = "default", OccurredAt = s_at, Period = "2026-02", Position = 123_456, Generation = 3, RulesVersion = 2,
+            RulesHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", EngineVersion = "4", HoldDays = 30, PayableAsOf = "2026-03-01",
+            Balances =
+            [
+                new StatementBalance
+                {
+                    PartnerId = "acme", Currency = "EUR", AmountMinor = 499_000, OpeningMinor = -500, EarnedMinor = 99_800, AdjustedMinor = -1_000, HeldMinor = 20_000,
+                    PayableMinor = 78_300, CarriedMinor = 20_000,
+                },
+            ],
+            By = "admin",
+        },
         ["replay_discarded"] = new ReplayDiscarded
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, ReplayId = s_replay, Generation = 3, By = "admin",

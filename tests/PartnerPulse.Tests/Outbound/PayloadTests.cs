@@ -89,13 +89,36 @@ public class PayloadTests
     [Fact]
     public void Every_event_that_can_be_told_has_a_sample_that_is_marked_as_a_test()
     {
-        foreach (var name in EventNames.All.Where(name => name != "statement.closed"))
+        foreach (var name in EventNames.All)
         {
             var (sample, conversion) = TestWebhook.Sample(name, "main", s_at, s_event)!.Value;
             using var body = JsonDocument.Parse(Payload.Webhook(sample, conversion, test: true));
             Assert.Equal(name, body.RootElement.GetProperty("type").GetString());
             Assert.True(body.RootElement.GetProperty("test").GetBoolean());
         }
+    }
+
+    [Fact]
+    public void A_statement_tells_each_partner_in_each_currency_what_is_due_and_what_is_paid()
+    {
+        var closed = new StatementClosed
+        {
+            EventId = s_event, ProgramId = "main", OccurredAt = s_at, Period = "2026-02", Position = 12, Generation = 1, RulesVersion = 1, RulesHash = "abc", EngineVersion = "4",
+            HoldDays = 30, PayableAsOf = "2026-03-01",
+            Balances =
+            [
+                new StatementBalance
+                {
+                    PartnerId = "acme", Currency = "JPY", AmountMinor = 5_000, OpeningMinor = -100, EarnedMinor = 998, AdjustedMinor = -50, HeldMinor = 300, PayableMinor = 548, CarriedMinor = 300,
+                },
+            ],
+        };
+
+        Assert.Equal(
+            $$$"""
+            {"type":"statement.closed","id":"{{{s_event}}}","timestamp":"2026-03-01T09:30:15.25+00:00","program":"main","test":false,"data":{"id":"{{{s_event}}}","period":"2026-02","payableAsOf":"2026-03-01","balances":[{"partner":"acme","currency":"JPY","opening":"-100","earned":"998","adjusted":"-50","held":"300","payable":"548","carried":"300"}]}}
+            """,
+            Encoding.UTF8.GetString(Payload.Webhook(closed, conversion: null)));
     }
 
     private static PartnerCredit Credit(string partner, decimal share, long amount, long commission) =>
