@@ -3,12 +3,14 @@ using Microsoft.Extensions.Options;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Attribution.Matches;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Attribution.Receipts;
 using PartnerPulse.Attribution.Replays;
 using PartnerPulse.Attribution.RuleSets;
 using PartnerPulse.Attribution.SetAside;
+using PartnerPulse.Attribution.Statements;
 using PartnerPulse.Attribution.UserAgents;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
@@ -24,12 +26,16 @@ public static class AttributionService
     /// <summary>Schema of the log and of everything derived from it.</summary>
     public const string Schema = "attribution";
 
+    private const int MaxHoldDays = 730;
+
     public static void AddAttribution(this WebApplicationBuilder builder)
     {
         builder.AddPostgres();
         builder.AddEventLog(Schema);
         var folders = BotListFolders.Of(builder.Configuration);
-        builder.Services.AddOptions<AttributionOptions>().BindConfiguration("Attribution").ValidateOnStart();
+        builder.Services.AddOptions<AttributionOptions>().BindConfiguration("Attribution")
+            .Validate(options => options.HoldDays is >= 0 and <= MaxHoldDays, $"Attribution:HoldDays must be 0 to {MaxHoldDays}.")
+            .ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
         builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
         builder.Services.AddHostedService<OpenProjections>();
@@ -54,6 +60,11 @@ public static class AttributionService
         builder.Services.AddSingleton<DiffReplay>();
         builder.Services.AddSingleton<ReadReceipt>();
         builder.Services.AddSingleton<FindMatches>();
+        builder.Services.AddSingleton(new LedgerBook(Schema));
+        builder.Services.AddSingleton<ReadLedger>();
+        builder.Services.AddSingleton<ReadStatements>();
+        builder.Services.AddSingleton<CloseStatement>();
+        builder.Services.AddSingleton<VerifyStatement>();
         builder.Services.AddSingleton<IStatusSource, AttributionStatus>();
         builder.Services.AddHealthChecks().AddCheck<ProjectorCheck>("projector");
     }
@@ -71,6 +82,10 @@ public static class AttributionService
         ReadCredits.Map(app);
         ReadReceipt.Map(app);
         FindMatches.Map(app);
+        ReadLedger.Map(app);
+        ReadStatements.Map(app);
+        CloseStatement.Map(app);
+        VerifyStatement.Map(app);
         SetAsideEndpoints.Map(app);
         RequestRebuild.Map(app);
     }

@@ -61,8 +61,4 @@ internal static class RotateSecret
             ? TypedResults.Ok(WebhookBody.Of(rotated, now, withSecret: true))
             : RegisterWebhook.Unknown(id);
     }
-
-    /// <summary>Whether the sender sent a body at all.</summary>
-    public static bool HasBody(this HttpRequest request) =>
-        request.ContentLength is > 0 || (request.ContentLength is null && request.Headers.TransferEncoding.Count > 0);
 }

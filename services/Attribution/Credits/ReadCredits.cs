@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.DependencyInjection;
+using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
@@ -36,7 +37,7 @@ internal static class ReadCredits
             faults.Add(new FieldFault("groupBy", $"is '{groupBy}'; it must be one of {string.Join(", ", Groups.KeyColumns.Keys)}"));
         }
 
-        var (start, end) = (Time("from", from, faults), Time("to", to, faults));
+        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
         if (faults.Count > 0)
         {
             return Problem.Invalid(faults);
@@ -74,21 +75,4 @@ internal static class ReadCredits
             ["commission"] = a.Commission,
         }).ToArray()),
     };
-
-    /// <summary>A time with offset, or a day, which begins at midnight UTC.</summary>
-    private static DateTimeOffset? Time(string field, string? text, List<FieldFault> faults)
-    {
-        if (string.IsNullOrEmpty(text))
-        {
-            return null;
-        }
-
-        if (DateTimeOffset.TryParse(text, null, System.Globalization.DateTimeStyles.AssumeUniversal | System.Globalization.DateTimeStyles.AdjustToUniversal, out var time))
-        {
-            return time;
-        }
-
-        faults.Add(new FieldFault(field, $"'{text}' is not a time such as 2026-03-01 or 2026-03-01T12:00:00Z"));
-        return null;
-    }
 }

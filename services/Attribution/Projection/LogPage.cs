@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Npgsql;
+using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Attribution.SetAside;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
@@ -28,6 +29,9 @@ internal sealed class LogPage
 
     public required IReadOnlyList<IEvent> Facts { get; init; }
 
+    /// <summary>Those facts that the ledger is made of, with their positions.</summary>
+    public required IReadOnlyList<(long Position, IEvent Fact)> Booked { get; init; }
+
     /// <summary>The page after <paramref name="position"/>. What cannot be read goes aside with its reason.</summary>
     /// <param name="clicks">False leaves clicks out altogether: a rebuild assembles every journey anyway.</param>
     public static async Task<LogPage> ReadAsync(
@@ -35,6 +39,7 @@ internal sealed class LogPage
     {
         var keys = new HashSet<Guid>();
         var facts = new List<IEvent>();
+        var booked = new List<(long, IEvent)>();
         var bad = new List<(NewEvent Event, string Reason)>();
         var to = position;
         var count = 0;
@@ -65,6 +70,10 @@ internal sealed class LogPage
                 if (Read(type, data, out var reason) is { } fact)
                 {
                     facts.Add(fact);
+                    if (LedgerBook.Concerns(fact))
+                    {
+                        booked.Add((to, fact));
+                    }
                 }
                 else
                 {
@@ -79,7 +88,7 @@ internal sealed class LogPage
             logger.EventSetAside(e.Id, e.Type, "fold", reason);
         }
 
-        return new LogPage { To = to, Count = count, RecordedAt = recordedAt, ClickKeys = keys, Facts = facts };
+        return new LogPage { To = to, Count = count, RecordedAt = recordedAt, ClickKeys = keys, Facts = facts, Booked = booked };
     }
 
     /// <summary>The event, or null and why it cannot be read.</summary>

@@ -17,10 +17,12 @@ internal sealed class OpenProjections(
     [FromKeyedServices(AttributionService.Schema)] EventLog log, IOptions<ProgramOptions> program, BotLists lists,
     TimeProvider time) : IHostedService
 {
-    /// <summary>Raise it with every change of 001_projections.sql.</summary>
-    private const long Shape = 2;
+    /// <summary>Raise it with every change of a table in Sql/ that can be rebuilt.</summary>
+    private const long Shape = 3;
 
     private const string ShapeName = "projections-shape";
+
+    private static readonly string[] s_scripts = ["001_projections", "004_ledger"];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -41,7 +43,7 @@ internal sealed class OpenProjections(
         if (shape != Shape)
         {
             await connection.Sql(
-                $"drop table if exists {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
+                $"drop table if exists {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits, {s}.ledger, {s}.statements")
                 .RunAsync(cancellationToken);
             await log.SaveCheckpointAsync(connection, ShapeName, Shape, cancellationToken);
             if (shape != 0)
@@ -50,7 +52,11 @@ internal sealed class OpenProjections(
             }
         }
 
-        await new SchemaScript(typeof(OpenProjections).Assembly, "PartnerPulse.Attribution.Sql.001_projections.sql", s).RunAsync(connection, cancellationToken);
+        foreach (var script in s_scripts)
+        {
+            await new SchemaScript(typeof(OpenProjections).Assembly, $"PartnerPulse.Attribution.Sql.{script}.sql", s).RunAsync(connection, cancellationToken);
+        }
+
         await transaction.CommitAsync(cancellationToken);
     }
 

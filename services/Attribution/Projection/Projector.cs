@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
@@ -37,6 +38,7 @@ internal sealed class Projector : BackgroundService
     private readonly Journeys _journeys;
     private readonly Generations _generations;
     private readonly UntoldRevisions _revisions;
+    private readonly LedgerBook _ledger;
     private readonly ResiliencePipeline _pipeline;
 
     public Projector(
@@ -53,6 +55,7 @@ internal sealed class Projector : BackgroundService
         _journeys = new Journeys(log.Schema, logger);
         _generations = generations;
         _revisions = new UntoldRevisions(log);
+        _ledger = new LedgerBook(log.Schema);
         _pipeline = new ResiliencePipelineBuilder()
             .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) =>
             {
@@ -96,6 +99,7 @@ internal sealed class Projector : BackgroundService
         await connection.Sql(
             $"truncate {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
+        await _ledger.TruncateAsync(connection, cancellationToken);
         await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
         var target = await LastPositionAsync(connection, cancellationToken);
         _logger.Rebuilding(target);
@@ -106,6 +110,7 @@ internal sealed class Projector : BackgroundService
             await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
             await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
             await AddStandingsAsync(connection, page, cancellationToken);
+            await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
             promoted.AddRange(page.Facts.Where(IsRulesOrReplay));
             position = page.Count < PageSize ? target : page.To;
         }
@@ -137,10 +142,13 @@ internal sealed class Projector : BackgroundService
                 .RunAsync(cancellationToken);
         }
 
-        if (counted is not null && active is not null)
+        if (active is not null)
         {
-            // What was in the log and not folded yet is news; everything else is as it was told.
-            await _revisions.KeepAsync(connection, active.Number, _program, target, cancellationToken);
+            // What was in the log and not folded yet is news; everything else is as it was told. Where the tables are new, what was told
+            // is what the ledger has of it.
+            await (counted is not null
+                ? _revisions.KeepAsync(connection, active.Number, _program, target, cancellationToken)
+                : _revisions.KeepBookedAsync(connection, active.Number, _program, target, cancellationToken));
             await _log.SaveCheckpointAsync(connection, Told, target, cancellationToken);
         }
 
@@ -208,6 +216,7 @@ internal sealed class Projector : BackgroundService
         await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
         var retied = await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
         await AddStandingsAsync(connection, page, cancellationToken);
+        await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
         var affected = await _journeys.AffectedAsync(connection, page, retied, cancellationToken);
         var active = await _generations.ActiveAsync(connection, cancellationToken);
         var revisions = new List<CreditsRevised>();

@@ -31,7 +31,7 @@ internal sealed class UntoldRevisions(EventLog log)
     public Task KeepAsync(NpgsqlConnection connection, ReplayPromoted replay, int before, CancellationToken cancellationToken) =>
         KeepAsync(
             connection, $"select {Sums} from {log.Schema}.credits where generation = {before} group by 1, 2", replay.Generation, replay.EventId, replay.ProgramId,
-            replay.OccurredAt, cancellationToken);
+            replay.OccurredAt, only: "", cancellationToken);
 
     /// <summary>Remembers until the end of the caller's transaction what the generation gives, before its rows are thrown away.</summary>
     public async Task RememberAsync(NpgsqlConnection connection, int generation, CancellationToken cancellationToken)
@@ -44,7 +44,24 @@ internal sealed class UntoldRevisions(EventLog log)
     }
 
     /// <summary>Keeps what differs between what was remembered and what counts after a rebuild up to <paramref name="position"/>.</summary>
-    public async Task KeepAsync(NpgsqlConnection connection, int generation, string program, long position, CancellationToken cancellationToken)
+    public Task KeepAsync(NpgsqlConnection connection, int generation, string program, long position, CancellationToken cancellationToken) =>
+        KeepAsync(connection, "select * from told_credits", generation, program, position, only: "", cancellationToken);
+
+    /// <summary>
+    /// The same where the tables were thrown away for others: what was told of a conversion is what the ledger has of it. Test
+    /// conversions are not in there, and are not told.
+    /// </summary>
+    public Task KeepBookedAsync(NpgsqlConnection connection, int generation, string program, long position, CancellationToken cancellationToken) =>
+        KeepAsync(
+            connection,
+            $"""
+             select conversion_id, partner_id, sum(share) as share, sum(amount_minor)::bigint as amount, sum(commission_minor)::bigint as commission
+               from {log.Schema}.ledger group by 1, 2 having sum(share) <> 0 or sum(amount_minor) <> 0 or sum(commission_minor) <> 0
+             """,
+            generation, program, position, only: "and not d.test", cancellationToken);
+
+    private async Task KeepAsync(
+        NpgsqlConnection connection, string was, int generation, string program, long position, string only, CancellationToken cancellationToken)
     {
         DateTimeOffset recordedAt;
         await using (var command = connection.Sql($"select timestamp from {log.Schema}.mt_events where seq_id = $1", P(position)))
@@ -58,11 +75,11 @@ internal sealed class UntoldRevisions(EventLog log)
             recordedAt = reader.GetFieldValue<DateTimeOffset>(0);
         }
 
-        await KeepAsync(connection, "select * from told_credits", generation, Ids.Derive("rebuild", $"{position}"), program, recordedAt, cancellationToken);
+        await KeepAsync(connection, was, generation, Ids.Derive("rebuild", $"{position}"), program, recordedAt, only, cancellationToken);
     }
 
     private async Task KeepAsync(
-        NpgsqlConnection connection, string was, int generation, Guid cause, string program, DateTimeOffset occurredAt, CancellationToken cancellationToken)
+        NpgsqlConnection connection, string was, int generation, Guid cause, string program, DateTimeOffset occurredAt, string only, CancellationToken cancellationToken)
     {
         var s = log.Schema;
         await connection.Sql(
@@ -77,7 +94,7 @@ internal sealed class UntoldRevisions(EventLog log)
              insert into {s}.untold_revisions (cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks)
              select $2, $3, $4, d.conversion_id, $1, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks
                from changed
-               join {s}.decisions d on d.generation = $1 and d.conversion_id = changed.conversion_id
+               join {s}.decisions d on d.generation = $1 and d.conversion_id = changed.conversion_id {only}
                left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = d.conversion_id
                left join (select {Credits} from is_now join changed using (conversion_id) group by 1) a on a.conversion_id = d.conversion_id
                left join (
@@ -88,6 +105,13 @@ internal sealed class UntoldRevisions(EventLog log)
              """,
             P(generation), P(cause), P(program), P(occurredAt)).RunAsync(cancellationToken);
         _mayHaveSome = true;
+    }
+
+    /// <summary>Whether something is still to be told, as the caller's transaction sees it.</summary>
+    public static async Task<bool> AnyAsync(NpgsqlConnection connection, string schema, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select exists (select from {schema}.untold_revisions)");
+        return await command.ExecuteScalarAsync(cancellationToken) is true;
     }
 
     /// <summary>Another process may have projected meanwhile, and left something.</summary>

@@ -12,6 +12,9 @@ public sealed class AttributionOptions
     /// changed where it stands: a newer one is a file more, known to an instance after its restart.
     /// </summary>
     public string? BotLists { get; set; }
+
+    /// <summary>Days from the day of a conversion until its commission is payable: time for refunds.</summary>
+    public int HoldDays { get; set; } = 30;
 }
 
 /// <summary>Reads the bot lists when the service starts. A fault in one stops the start with its file, line and reason.</summary>

@@ -36,6 +36,10 @@ public static partial class RequestBody
         });
     }
 
+    /// <summary>Whether the sender sent a body at all.</summary>
+    public static bool HasBody(this HttpRequest request) =>
+        request.ContentLength is > 0 || (request.ContentLength is null && request.Headers.TransferEncoding.Count > 0);
+
     /// <summary>The body as JSON, or what is wrong with it.</summary>
     public static async ValueTask<(T? Value, FieldFault? Fault)> ReadJsonAsync<T>(
         this HttpRequest request, JsonTypeInfo<T> type, CancellationToken cancellationToken)

@@ -48,6 +48,7 @@ public sealed class OpenApiTests
             var example = body.Content.GetProperty("application/json").GetProperty("example");
             var path = body.Path.Replace("{source}", "shop", StringComparison.Ordinal).Replace("{orderId}", "1001", StringComparison.Ordinal)
                 .Replace("{scheme}", "shopify", StringComparison.Ordinal).Replace("{partner}", "acme", StringComparison.Ordinal).Replace("{slug}", "acme-shoes", StringComparison.Ordinal)
+                .Replace("{period}", "2026-01", StringComparison.Ordinal)
                 .Replace("{id}", body.Path.StartsWith("/v1/webhooks", StringComparison.Ordinal) ? hook : "acme", StringComparison.Ordinal);
             var answer = await service.CallAsync(body.Method, path, example.GetRawText());
 
