@@ -80,7 +80,7 @@ public sealed class AsyncApiTests
         Assert.All(Topology.Queues, queue => Assert.Equal("application/x-ndjson", At("components", "messages", MessageOf(queue))!["contentType"]!.GetValue<string>()));
 
         // What Attribution itself writes into its log travels nowhere.
-        string[] own = ["rules_published", "replay_requested", "model_fitted", "replay_completed", "replay_promoted", "replay_discarded"];
+        string[] own = ["rules_published", "replay_requested", "model_fitted", "replay_completed", "replay_promoted", "replay_discarded", "statement_closed"];
         var facts = EventTypes.All.Where(type => type.ClrType != typeof(ClickRecorded) && !Topology.Announcements.Contains(type.Name) && !own.Contains(type.Name)).ToArray();
         var line = At("components", "messages", "facts_recorded")!["payload"]!["properties"]!;
         Assert.Equal(facts.Select(type => type.Name).Order(StringComparer.Ordinal), line["type"]!["enum"]!.AsArray().Select(name => name!.GetValue<string>()).Order(StringComparer.Ordinal));
