@@ -24,4 +24,13 @@ public sealed record CustomerErased : IEvent
     /// are absent once the event was handed on.
     /// </summary>
     public IReadOnlyList<Guid>? Identities { get; init; }
+
+    /// <summary>
+    /// In the attribution log: positions of the events in which the token stands since then. The seals of these events prove that
+    /// nothing else of them has changed. Absent elsewhere.
+    /// </summary>
+    public IReadOnlyList<long>? Rewritten { get; init; }
+
+    /// <summary>In the attribution log: positions from which the erasure took events, whose ids were derived from the key. Absent elsewhere.</summary>
+    public IReadOnlyList<long>? Removed { get; init; }
 }

@@ -14,6 +14,9 @@ internal static class AttributionMetrics
     public static readonly Counter<long> Crowds = Diagnostics.Meter.CreateCounter<long>("pulse.projector.crowds", "{customer}", "Customer keys met that are tied to more than one person can have");
     public static readonly Counter<long> Credits = Diagnostics.Meter.CreateCounter<long>("pulse.generation.conversions", "{conversion}", "Conversions decided, by all generations");
 
+    public static readonly Counter<long> Sealed = Diagnostics.Meter.CreateCounter<long>("pulse.seals.events", "{event}", "Events sealed into the chain");
+    public static readonly Counter<long> Checkpoints = Diagnostics.Meter.CreateCounter<long>("pulse.seals.checkpoints", "{checkpoint}", "Checkpoints of the chain signed and written to the file");
+
     /// <summary>Moves where more different user agents come than a list remembers verdicts of.</summary>
     public static BotLists Watched(BotLists lists)
     {

@@ -9,6 +9,7 @@ using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Attribution.Receipts;
 using PartnerPulse.Attribution.Replays;
 using PartnerPulse.Attribution.RuleSets;
+using PartnerPulse.Attribution.Seals;
 using PartnerPulse.Attribution.SetAside;
 using PartnerPulse.Attribution.Statements;
 using PartnerPulse.Attribution.UserAgents;
@@ -35,6 +36,7 @@ public static class AttributionService
         var folders = BotListFolders.Of(builder.Configuration);
         builder.Services.AddOptions<AttributionOptions>().BindConfiguration("Attribution")
             .Validate(options => options.HoldDays is >= 0 and <= MaxHoldDays, $"Attribution:HoldDays must be 0 to {MaxHoldDays}.")
+            .Validate(options => options.SealSeconds is > 0 and <= 3_600, "Attribution:SealSeconds must lie above 0 and be at most 3600.")
             .ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
         builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
@@ -53,6 +55,12 @@ public static class AttributionService
         builder.Services.AddSingleton<Projector>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Projector>());
         builder.Services.AddHostedService<ReplayWorker>();
+
+        builder.Services.AddSingleton<SealKey>();
+        builder.Services.AddSingleton<Sealer>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Sealer>());
+        builder.Services.AddSingleton<AttestClick>();
+        builder.Services.AddHealthChecks().AddCheck<SealerCheck>("seals");
 
         builder.Services.AddSingleton<PublishRules>();
         builder.Services.AddSingleton<ReplayStream>();
@@ -86,6 +94,8 @@ public static class AttributionService
         ReadStatements.Map(app);
         CloseStatement.Map(app);
         VerifyStatement.Map(app);
+        AttestClick.Map(app);
+        VerifyLog.Map(app);
         SetAsideEndpoints.Map(app);
         RequestRebuild.Map(app);
     }

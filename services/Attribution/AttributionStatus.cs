@@ -26,7 +26,7 @@ internal sealed class AttributionStatus([FromKeyedServices(AttributionService.Sc
             Relay = await log.CheckpointAsync("relay", cancellationToken),
             Intake = intake,
             Projector = await log.CheckpointAsync(Projector.Checkpoint, cancellationToken),
-            Figures = new Dictionary<string, long>(StringComparer.Ordinal) { ["setAside"] = setAside },
+            Figures = new Dictionary<string, long>(StringComparer.Ordinal) { ["setAside"] = setAside, ["sealed"] = await log.CheckpointAsync(Seals.Sealer.Progress, cancellationToken) },
         };
     }
 }

@@ -14,6 +14,9 @@ internal static partial class Log
     [LoggerMessage(4, LogLevel.Information, "Rebuilding the projections of the first {Position} positions of the log")]
     public static partial void Rebuilding(this ILogger logger, long position);
 
+    [LoggerMessage(50, LogLevel.Warning, "The log cannot be sealed now (attempt {Attempt})")]
+    public static partial void SealerRetries(this ILogger logger, int attempt, Exception exception);
+
     [LoggerMessage(20, LogLevel.Warning, "What can no longer come of erased customers cannot be forgotten now (attempt {Attempt})")]
     public static partial void ForgettingRetries(this ILogger logger, int attempt, Exception exception);
 }

@@ -20,6 +20,7 @@ internal static class PulseCommand
             DemoCommand.Build(),
             ReplayCommand.Build(),
             ReceiptCommand.Build(),
+            VerifyCommand.Build(),
             TestCommand.Build(),
             BenchCommand.Build(),
             ServeCommand.Build(),

@@ -9,6 +9,12 @@ internal static class Services
 {
     public const string Program = "main";
 
+    /// <summary>The signed checkpoints of the attribution log.</summary>
+    public static string SealFile(DataFolder data) => data.File("attribution-checkpoints");
+
+    /// <summary>The key that signs them; its public half lies beside it with <c>.pub</c>.</summary>
+    public static string SealKeyFile(DataFolder data) => Path.Combine(data.Secrets, "attribution-seal.key");
+
     /// <summary>The services of the wanted mode, without the gateway.</summary>
     public static IReadOnlyList<ProcessSpec> For(
         UpCommand.Wanted wanted, (string Admin, string Reader, string KeysFile) keys, string postgres, string? rabbitMq)
@@ -28,6 +34,8 @@ internal static class Services
             ["Conversions__Attribution__Key"] = keys.Reader,
             ["Edge__SigningKeyFile"] = wanted.Data.SecretKeyFile("edge-signing.key"),
             ["Conversions__CustomerKeyFile"] = wanted.Data.SecretKeyFile("customer-pepper.key"),
+            ["Attribution__SealFile"] = SealFile(wanted.Data),
+            ["Attribution__SealKeyFile"] = SealKeyFile(wanted.Data),
         };
         if (!wanted.Distributed)
         {

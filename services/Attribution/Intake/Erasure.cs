@@ -35,7 +35,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
 
-        // Neither a rebuild (it truncates the table) nor a page of the projector may be half way with the key. In this order, which
+        // Neither a rebuild (it truncates the table) nor a page of the projector or of the sealer may be half way with the key. In this order, which
         // is theirs too, nobody waits in a circle.
         await connection.Sql($"lock table {s}.conversions in row exclusive mode").RunAsync(cancellationToken);
         await connection.Sql(
@@ -44,11 +44,12 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
              on conflict (name) do update set last_seq_id = p.last_seq_id
              """,
             P(Projector.Checkpoint)).RunAsync(cancellationToken);
+        await Seals.Sealer.LockAsync(connection, s, cancellationToken);
         await log.LockAsync(connection, cancellationToken);
         var identities = new List<IEvent>();
         if (!await IsThereAsync(connection, erased.EventId, cancellationToken))
         {
-            identities = await RewriteAsync(connection, erased, cancellationToken);
+            (identities, erased) = await RewriteAsync(connection, erased, cancellationToken);
             await connection.Sql(
                 $"""
                  insert into {s}.erasures (event_id, token, origin, position, erased_at)
@@ -140,8 +141,8 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
         return await command.ExecuteScalarAsync(cancellationToken) is not null;
     }
 
-    /// <returns>The ties that are to be appended anew, under the token.</returns>
-    private async Task<List<IEvent>> RewriteAsync(NpgsqlConnection connection, CustomerErased erased, CancellationToken cancellationToken)
+    /// <returns>The ties that are to be appended anew, under the token, and the erasure with what it has changed.</returns>
+    private async Task<(List<IEvent> Identities, CustomerErased Erased)> RewriteAsync(NpgsqlConnection connection, CustomerErased erased, CancellationToken cancellationToken)
     {
         var s = log.Schema;
         var (ids, conversions) = (Named(erased), erased.Conversions.ToArray());
@@ -170,16 +171,31 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
         await RewriteSetAsideAsync(connection, ids, erased.Token, cancellationToken);
         if (key is null)
         {
-            return identities;
+            return (identities, erased);
         }
 
         var (customer, nobody) = (Ids.Customer(erased.ProgramId, key), Ids.Customer(erased.ProgramId, erased.Token));
-        await connection.Sql(
-            $$"""update {{s}}.mt_events set data = jsonb_set(data, '{customerKey}', to_jsonb($2::text)) where id = any($1) and data ->> 'customerKey' = $3""",
-            P(conversions), P(erased.Token), P(key)).RunAsync(cancellationToken);
+        var rewritten = await PositionsAsync(
+            connection.Sql(
+                $$"""
+                  update {{s}}.mt_events set data = jsonb_set(data, '{customerKey}', to_jsonb($2::text)) where id = any($1) and data ->> 'customerKey' = $3
+                  returning seq_id
+                  """,
+                P(conversions), P(erased.Token), P(key)),
+            cancellationToken);
 
         // The id of a tie is derived from the key as well: it goes, and the tie comes again as another event.
-        await connection.Sql($"delete from {s}.mt_events where id = any($1) and type = '{s_identified}'", P(ids)).RunAsync(cancellationToken);
+        // Its seal keeps what proves the page, and no salt, without which nobody can try keys against it.
+        var removed = await PositionsAsync(
+            connection.Sql(
+                $"""
+                 with gone as (delete from {s}.mt_events where id = any($1) and type = '{s_identified}' returning seq_id, type, timestamp),
+                      kept as (update {s}.seal_salts k set salt = null, type = g.type, recorded_at = g.timestamp from gone g where k.position = g.seq_id)
+                 select seq_id from gone
+                 """,
+                P(ids)),
+            cancellationToken);
+        await connection.Sql($"update {s}.seal_salts set salt = null where position = any($1)", P(rewritten)).RunAsync(cancellationToken);
         await connection.Sql(
             $"delete from {s}.mt_streams where id = $1 and not exists (select from {s}.mt_events where stream_id = $1)", P(customer)).RunAsync(cancellationToken);
 
@@ -205,7 +221,23 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
                 and (exists (select from {s}.conversions where customer = $2) or exists (select from {s}.mt_events where stream_id = $2))
              """,
             P(Projector.Checkpoint), P(customer)).RunAsync(cancellationToken);
-        return identities;
+        return (identities, erased with { Rewritten = rewritten, Removed = removed });
+    }
+
+    private static async Task<long[]> PositionsAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        await using (command)
+        await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
+        {
+            var positions = new List<long>();
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                positions.Add(reader.GetInt64(0));
+            }
+
+            positions.Sort();
+            return [.. positions];
+        }
     }
 
     private async Task RewriteSetAsideAsync(NpgsqlConnection connection, Guid[] ids, string token, CancellationToken cancellationToken)

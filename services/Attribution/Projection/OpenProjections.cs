@@ -22,7 +22,7 @@ internal sealed class OpenProjections(
 
     private const string ShapeName = "projections-shape";
 
-    private static readonly string[] s_scripts = ["001_projections", "004_ledger"];
+    private static readonly string[] s_scripts = ["001_projections", "004_ledger", "005_seals"];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {

@@ -15,6 +15,20 @@ public sealed class AttributionOptions
 
     /// <summary>Days from the day of a conversion until its commission is payable: time for refunds.</summary>
     public int HoldDays { get; set; } = 30;
+
+    /// <summary>
+    /// The signed checkpoints of the log, outside the database. Instances that may take each other's place share it. Where none is
+    /// named the log is not sealed.
+    /// </summary>
+    public string? SealFile { get; set; }
+
+    /// <summary>The key that signs them, made where it is missing. Default: beside the file, with <c>.key</c> after its name.</summary>
+    public string? SealKeyFile { get => _sealKeyFile ?? (SealFile is null ? null : SealFile + ".key"); set => _sealKeyFile = value; }
+
+    /// <summary>Seconds after which a page that is not full is sealed.</summary>
+    public double SealSeconds { get; set; } = 5;
+
+    private string? _sealKeyFile;
 }
 
 /// <summary>Reads the bot lists when the service starts. A fault in one stops the start with its file, line and reason.</summary>

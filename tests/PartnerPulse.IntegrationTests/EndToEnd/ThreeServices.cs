@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using PartnerPulse.Attribution;
@@ -35,9 +36,12 @@ public sealed class ThreeServices : IAsyncDisposable
 
     internal Erasure Erasure => Service.Services.GetRequiredService<Erasure>();
 
-    public static async Task<ThreeServices> StartAsync() => new(await TestService.StartAsync(
+    /// <param name="settings">Of the configuration.</param>
+    /// <param name="besides">Another instance, whose database and folder this one shares.</param>
+    public static async Task<ThreeServices> StartAsync(IReadOnlyDictionary<string, string?>? settings = null, ThreeServices? besides = null) => new(await TestService.StartAsync(
         builder =>
         {
+            builder.Configuration.AddInMemoryCollection(settings);
             builder.AddPartners();
             builder.AddConversions();
             builder.AddAttribution();
@@ -47,7 +51,8 @@ public sealed class ThreeServices : IAsyncDisposable
             app.MapPartners();
             app.MapConversions();
             app.MapAttribution();
-        }));
+        },
+        besides?.Service));
 
     public async Task<Answer> PostAsync(string path, object body, HttpStatusCode expected)
     {

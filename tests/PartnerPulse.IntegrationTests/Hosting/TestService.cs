@@ -48,7 +48,11 @@ public sealed class TestService : IAsyncDisposable
         if (besides is null)
         {
             await File.WriteAllTextAsync(keys, JsonSerializer.Serialize(
-                new[] { Key(Scope.Admin), Key(Scope.Read), Key(Scope.WriteCatalogue), Key(Scope.WriteConversions), Key($"{Scope.PartnerPrefix}alpha"), Key(Scope.Admin) with { Name = "other", Sha256 = ApiKey.Hash("key-of-other"), Program = "other" } },
+                new[]
+                {
+                    Key(Scope.Admin), Key(Scope.Read), Key(Scope.WriteCatalogue), Key(Scope.WriteConversions),
+                    Key($"{Scope.PartnerPrefix}alpha"), Key($"{Scope.PartnerPrefix}acme"), Key(Scope.Admin) with { Name = "other", Sha256 = ApiKey.Hash("key-of-other"), Program = "other" },
+                },
                 JsonSerializerOptions.Web));
         }
 

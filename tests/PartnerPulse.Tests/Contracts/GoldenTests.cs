@@ -209,6 +209,10 @@ public sealed class GoldenTests
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, Token = "e1.0b5f", Conversions = [s_replay], Identities = [s_event],
         },
+        ["customer_erased.sealed"] = new CustomerErased
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, Token = "e1.0b5f", Conversions = [s_replay], Rewritten = [7, 4_099], Removed = [12],
+        },
         ["customer_erased.least"] = new CustomerErased { EventId = s_event, ProgramId = "default", OccurredAt = s_at, Token = "e1.0b5f", Conversions = [] },
         ["link_retired"] = new LinkRetired { EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Slug = "acme-spring" },
         ["rules_published"] = new RulesPublished
