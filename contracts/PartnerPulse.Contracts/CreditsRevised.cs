@@ -21,6 +21,59 @@ public sealed record CreditsRevised : IEvent
     /// where nobody has one, and in events from before the field.
     /// </summary>
     public IReadOnlyList<CreditedClick>? Clicks { get; init; }
+
+    /// <summary>What brought it about, at most <see cref="RevisionCause.Most"/>; absent in events from before the field.</summary>
+    public IReadOnlyList<RevisionCause>? Causes { get; init; }
+}
+
+/// <summary>A fact that came in and changed a credit.</summary>
+public sealed record RevisionCause
+{
+    /// <summary>So many are named of what came in together.</summary>
+    public const int Most = 8;
+
+    /// <summary>The conversion itself.</summary>
+    public const string Recorded = "recorded";
+
+    /// <summary>A refund, a chargeback, a cancellation or a correction.</summary>
+    public const string Adjustment = "adjustment";
+
+    /// <summary>The shop said another amount.</summary>
+    public const string Restatement = "restatement";
+
+    /// <summary>The conversion was found to be the same sale as another one, or no longer.</summary>
+    public const string SameOrder = "same-order";
+    public const string Suspension = "suspension";
+    public const string Reinstatement = "reinstatement";
+
+    /// <summary>The conversion's coupon was assigned or withdrawn.</summary>
+    public const string Coupon = "coupon";
+
+    /// <summary>A click that came in after the conversion.</summary>
+    public const string LateClick = "late-click";
+
+    /// <summary>A visitor became known to be the customer.</summary>
+    public const string Identity = "identity";
+
+    /// <summary>Another conversion of the same customer.</summary>
+    public const string Introduction = "introduction";
+
+    /// <summary>A replay under other rules was promoted.</summary>
+    public const string Replay = "replay";
+
+    /// <summary>Everything was derived again, with more in the log than before.</summary>
+    public const string Rebuild = "rebuild";
+
+    /// <summary>Something else that came in.</summary>
+    public const string Facts = "facts";
+
+    public required string Kind { get; init; }
+
+    /// <summary>The event; absent for a rebuild.</summary>
+    public Guid? EventId { get; init; }
+
+    /// <summary>The replay that was promoted.</summary>
+    public Guid? ReplayId { get; init; }
 }
 
 /// <summary>A click that has a share of a conversion, and whose it is.</summary>

@@ -31,10 +31,6 @@ public sealed record ConversionReceipt
 
     public required ReceiptRules Rules { get; init; }
     public required string EngineVersion { get; init; }
-    public required int Generation { get; init; }
-
-    /// <summary>Position in the attribution log up to which the facts are taken into account.</summary>
-    public required long LogPosition { get; init; }
 
     /// <summary>The coupon, where a partner held it when the conversion happened.</summary>
     public ReceiptCoupon? Coupon { get; init; }
@@ -53,6 +49,9 @@ public sealed record ConversionReceipt
 
     /// <summary>What the shop said of the amount, in order, from what was recorded on; absent where it said it once.</summary>
     public IReadOnlyList<ReceiptStatement>? Statements { get; init; }
+
+    /// <summary>What was told of its credit while it came to this; absent where a receipt is made without the log.</summary>
+    public ReceiptHistory? History { get; init; }
 }
 
 public sealed record ReceiptConversion
@@ -242,9 +241,7 @@ public static class Receipt
     /// <param name="decision">By <see cref="Crediting"/> under <paramref name="rules"/>.</param>
     /// <param name="rules">The rules.</param>
     /// <param name="rulesVersion">Their version in the program.</param>
-    /// <param name="logPosition">Position in the attribution log up to which the facts are taken into account.</param>
-    /// <param name="generation">The generation that holds the credit.</param>
-    public static ConversionReceipt Of(Journey journey, Decision decision, Rules rules, int rulesVersion, long logPosition, int generation)
+    public static ConversionReceipt Of(Journey journey, Decision decision, Rules rules, int rulesVersion)
     {
         var conversion = journey.Conversion;
         var receipt = new ConversionReceipt
@@ -285,8 +282,6 @@ public static class Receipt
                 Bots = Words.Of(rules.Bots),
             },
             EngineVersion = Engine.Version,
-            Generation = generation,
-            LogPosition = logPosition,
             Coupon = Coupon(journey, decision, rules),
             InheritedFrom = InheritedFrom(journey, decision, rules),
             Touches = Touches(decision, rules),
@@ -316,6 +311,7 @@ public static class Receipt
             Partners = own,
             Adjustments = seesMoney ? receipt.Adjustments : [.. receipt.Adjustments.Select(a => a with { Amount = null, Net = null })],
             Statements = seesMoney ? receipt.Statements : receipt.Statements?.Select(s => s with { Amount = null }).ToArray(),
+            History = receipt.History is { } history ? ReceiptHistory.ForPartner(history, partnerId, credited: seesMoney) : null,
         };
     }
 

@@ -77,6 +77,20 @@ internal sealed class Api : IDisposable
         return await ReadAsync(response, cancellation);
     }
 
+    /// <summary>The page of plain text at the path.</summary>
+    public async Task<string> GetTextAsync(string path, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/plain"));
+        using var response = await SendAsync(request, cancellation);
+        if (!response.IsSuccessStatusCode)
+        {
+            await ReadAsync(response, cancellation);
+        }
+
+        return await response.Content.ReadAsStringAsync(cancellation);
+    }
+
     public Task<JsonNode> PostAsync(string path, object body, CancellationToken cancellation) =>
         SendBodyAsync(HttpMethod.Post, path, JsonSerializer.Serialize(body, Json), "application/json", cancellation);
 

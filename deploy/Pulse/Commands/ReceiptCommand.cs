@@ -14,19 +14,25 @@ internal static class ReceiptCommand
         var key = Shared.Key();
         var data = Shared.Data();
         var json = Shared.Json();
+        var text = new Option<bool>("--text") { Description = "The whole receipt as a page of plain text." };
         var command = new Command("receipt", "Why an order has the credit it has: every touch, its share or what stopped it.")
         {
-            source, order, generation, partner, url, key, data, json,
+            source, order, generation, partner, text, url, key, data, json,
         };
-        Examples.Of(command, "./pulse receipt shop 1001", "./pulse receipt shop 1001 --partner acme", "./pulse receipt shop 1001 --json | jq .touches");
+        Examples.Of(command, "./pulse receipt shop 1001", "./pulse receipt shop 1001 --partner acme", "./pulse receipt shop 1001 --text", "./pulse receipt shop 1001 --json | jq .touches");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var api = Api.Connect(parsed.GetValue(url), parsed.GetValue(key), parsed.GetValue(data));
-            var receipt = await api.GetAsync(
-                Path(parsed.GetValue(source)!, parsed.GetValue(order)!)
+            var path = Path(parsed.GetValue(source)!, parsed.GetValue(order)!)
                 + (parsed.GetValue(generation) is { } number ? $"&generation={number}" : "")
-                + (parsed.GetValue(partner) is { } id ? $"&partner={Uri.EscapeDataString(id)}" : ""),
-                cancellation);
+                + (parsed.GetValue(partner) is { } id ? $"&partner={Uri.EscapeDataString(id)}" : "");
+            if (parsed.GetValue(text))
+            {
+                Console.Out.Write(await api.GetTextAsync(path, cancellation));
+                return Exit.Ok;
+            }
+
+            var receipt = await api.GetAsync(path, cancellation);
             if (parsed.GetValue(json))
             {
                 Terminal.WriteJson(receipt);

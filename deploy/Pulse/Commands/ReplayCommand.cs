@@ -140,7 +140,7 @@ internal static class ReplayCommand
             {
                 var replay = await api.GetAsync($"/v1/replays/{id}", cancellation);
                 report((double?)replay["done"] ?? 0, (double?)replay["total"] ?? 0);
-                if (replay["state"]?.ToString() != "running")
+                if (replay["state"]?.ToString() is not ("running" or "queued"))
                 {
                     return replay;
                 }

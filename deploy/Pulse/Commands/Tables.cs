@@ -61,7 +61,7 @@ internal static class Tables
         }
 
         var rules = receipt["rules"];
-        AnsiConsole.MarkupLineInterpolated($"[grey]rules {rules?["version"]} ({rules?["name"]}): {rules?["model"]}, {rules?["windowDays"]} days; log position {receipt["logPosition"]}[/]");
+        AnsiConsole.MarkupLineInterpolated($"[grey]rules {rules?["version"]} ({rules?["name"]}): {rules?["model"]}, {rules?["windowDays"]} days; engine {receipt["engineVersion"]}[/]");
         var table = New("touch", "partner", "link", "found by", "share", $"amount {currency}", $"commission {currency}");
         foreach (var touch in List(receipt["touches"]))
         {

@@ -47,15 +47,21 @@ internal sealed class Generations(string schema, BotLists lists)
         return await ReadAsync(command, cancellationToken);
     }
 
-    /// <summary>The generation, locked until the transaction ends: two folds of one generation would write its rows twice.</summary>
+    /// <summary>
+    /// The generation, locked until the transaction ends: two folds of one generation would write its rows twice. Whoever waits gets it
+    /// next. For that the row's own lock is not enough: a replay that commits a new version of the row and locks it at once is always
+    /// before who waited for the old one.
+    /// </summary>
     public async Task<Generation?> LockAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken)
     {
+        await connection.Sql(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))", P(FormattableString.Invariant($"pulse:{schema}.generation.{number}"))).RunAsync(cancellationToken);
         await using var command = connection.Sql($"select {Columns} from {schema}.generations where generation = $1 for update", P(number));
         return (await ReadAsync(command, cancellationToken)).SingleOrDefault();
     }
 
     /// <summary>The rules of a version. Versions never change, so they are read once.</summary>
-    /// <exception cref="InvalidOperationException">There is no such version, or this engine cannot read it.</exception>
+    /// <exception cref="UnfoldableException">There is no such version, or this engine cannot read it.</exception>
     public async Task<Rules> RulesAsync(NpgsqlConnection connection, int version, CancellationToken cancellationToken)
     {
         if (_rules.TryGetValue(version, out var known))
@@ -65,12 +71,12 @@ internal sealed class Generations(string schema, BotLists lists)
 
         await using var command = connection.Sql($"select document from {schema}.rules where version = $1", P(version));
         var document = await command.ExecuteScalarAsync(cancellationToken) as string
-            ?? throw new InvalidOperationException($"There are no rules of version {version}.");
+            ?? throw new UnfoldableException($"There are no rules of version {version}.");
         using var json = JsonDocument.Parse(document);
         var rules = Rules.ReadPublished(json.RootElement, lists) switch
         {
             RulesAccepted accepted => accepted.Rules,
-            RulesRefused refused => throw new InvalidOperationException(
+            RulesRefused refused => throw new UnfoldableException(
                 $"Engine {Engine.Version} cannot read rules version {version}: {string.Join("; ", refused.Faults.Select(f => $"{f.Field} {f.Reason}"))}"),
             var other => throw new System.Diagnostics.UnreachableException(other.ToString()),
         };
@@ -143,9 +149,14 @@ internal sealed class Generations(string schema, BotLists lists)
         NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, PartnerStandings standings, Rules rules, bool fresh,
         CancellationToken cancellationToken)
     {
-        var before = fresh
-            ? []
-            : await DeleteAsync(connection, generation, journeys.Select(j => j.Conversion.ConversionId).ToArray(), cancellationToken);
+        var decisions = Decide(journeys, standings, rules);
+        var before = await StoreAsync(connection, generation, journeys, decisions, fresh, cancellationToken);
+        return Revisions(decisions, before).ToArray();
+    }
+
+    /// <summary>What the rules say of each journey, in order.</summary>
+    public static Decision[] Decide(IReadOnlyList<Journey> journeys, PartnerStandings standings, Rules rules)
+    {
         var judge = new Judge(new FactNames(), standings, rules);
         var decisions = new Decision[journeys.Count];
         for (var i = 0; i < decisions.Length; i++)
@@ -153,10 +164,23 @@ internal sealed class Generations(string schema, BotLists lists)
             decisions[i] = Crediting.Decide(journeys[i], judge);
         }
 
+        return decisions;
+    }
+
+    /// <summary>Replaces what the generation holds of these journeys.</summary>
+    /// <param name="decisions">By <see cref="Decide"/>.</param>
+    /// <param name="fresh">The generation holds nothing of them.</param>
+    /// <returns>By conversion what it held.</returns>
+    public async Task<Dictionary<Guid, List<PartnerCredit>>> StoreAsync(
+        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, Decision[] decisions, bool fresh, CancellationToken cancellationToken)
+    {
+        var before = fresh
+            ? []
+            : await DeleteAsync(connection, generation, journeys.Select(j => j.Conversion.ConversionId).ToArray(), cancellationToken);
         await CopyDecisionsAsync(connection, generation, journeys, decisions, cancellationToken);
         await CopyCreditsAsync(connection, generation, decisions, cancellationToken);
         AttributionMetrics.Credits.Add(decisions.Length);
-        return Revisions(decisions, before).ToArray();
+        return before;
     }
 
     public async Task SaveAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) =>
@@ -300,6 +324,9 @@ internal sealed class Generations(string schema, BotLists lists)
     private static Task WriteTextAsync(NpgsqlBinaryImporter writer, string? text, CancellationToken cancellationToken) =>
         text is null ? writer.WriteNullAsync(cancellationToken) : writer.WriteAsync(text, NpgsqlDbType.Varchar, cancellationToken);
 }
+
+/// <summary>A generation cannot be folded by this engine, and no later attempt can do better.</summary>
+internal sealed class UnfoldableException(string message) : Exception(message);
 
 /// <summary>What changed in one conversion.</summary>
 internal sealed record Revision(

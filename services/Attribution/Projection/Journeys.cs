@@ -27,6 +27,10 @@ internal sealed class Journeys(string schema, ILogger logger)
     [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
     public readonly record struct Person(Guid ConversionId, Guid? Customer, Guid? ClickId, Guid? VisitorStream, Guid? CouponStream);
 
+    /// <summary>A journey as it is stored, and its place in the order of changes.</summary>
+    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
+    public readonly record struct Stored(long ChangedAt, Guid ConversionId, byte[] Facts, byte[] Touches);
+
     /// <summary>Remembers new conversions, so that what concerns them finds them.</summary>
     public async Task AddConversionsAsync(NpgsqlConnection connection, IReadOnlyCollection<ConversionRecorded> conversions, CancellationToken cancellationToken)
     {
@@ -215,6 +219,63 @@ internal sealed class Journeys(string schema, ILogger logger)
     }
 
     /// <summary>
+    /// The same for everybody, into an empty table and with a judgement of each chunk: as many chunks at once as there are cores are
+    /// read from the log by connections of their own, decoded, judged and packed. The caller's connection asks who belongs together,
+    /// which only its transaction sees, and writes what is finished, in order.
+    /// </summary>
+    /// <param name="connection">In a transaction that holds the table empty.</param>
+    /// <param name="source">For the connections that read the log.</param>
+    /// <param name="people">In the order of customers.</param>
+    /// <param name="position">How far the log is taken into account.</param>
+    /// <param name="judge">Called on other threads, for one chunk each.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async IAsyncEnumerable<(IReadOnlyList<Journey> Journeys, T Judged)> AssembleAllAsync<T>(
+        NpgsqlConnection connection,
+        NpgsqlDataSource source,
+        IReadOnlyList<Person> people,
+        long position,
+        Func<IReadOnlyList<Journey>, T> judge,
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var ahead = new Queue<Task<(Assembled Assembled, T Judged)>>();
+        try
+        {
+            for (var start = 0; start < people.Count || ahead.Count > 0;)
+            {
+                while (start < people.Count && ahead.Count <= Environment.ProcessorCount)
+                {
+                    var chunk = people.Skip(start).Take(ChunkSize).ToArray();
+                    start += chunk.Length;
+                    var lookedUp = await LookUpAsync(connection, chunk, cancellationToken);
+                    ahead.Enqueue(Task.Run(() => AssembleApartAsync(source, lookedUp, position, judge, stop.Token), stop.Token));
+                }
+
+                var (assembled, judged) = await ahead.Dequeue();
+                await StoreAsync(connection, assembled, position, fresh: true, cancellationToken);
+                AttributionMetrics.Journeys.Add(assembled.Journeys.Count);
+                yield return (assembled.Journeys, judged);
+            }
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            foreach (var unfinished in ahead)
+            {
+                await ((Task)unfinished).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private async Task<(Assembled Assembled, T Judged)> AssembleApartAsync<T>(
+        NpgsqlDataSource source, LookedUp lookedUp, long position, Func<IReadOnlyList<Journey>, T> judge, CancellationToken cancellationToken)
+    {
+        await using var reading = await source.OpenConnectionAsync(cancellationToken);
+        var assembled = await AssembleChunkAsync(reading, lookedUp, position, cancellationToken);
+        return (assembled, judge(assembled.Journeys));
+    }
+
+    /// <summary>
     /// Assembles and stores the journeys of <paramref name="people"/> as of <paramref name="position"/>, chunk by chunk.
     /// </summary>
     /// <param name="fresh">The table holds none of them yet.</param>
@@ -228,8 +289,9 @@ internal sealed class Journeys(string schema, ILogger logger)
         for (var start = 0; start < people.Count; start += ChunkSize)
         {
             var chunk = people.Skip(start).Take(ChunkSize).ToArray();
-            var journeys = await AssembleChunkAsync(connection, chunk, position, cancellationToken);
-            await StoreAsync(connection, journeys, position, fresh, cancellationToken);
+            var assembled = await AssembleChunkAsync(connection, await LookUpAsync(connection, chunk, cancellationToken), position, cancellationToken);
+            var journeys = assembled.Journeys;
+            await StoreAsync(connection, assembled, position, fresh, cancellationToken);
             AttributionMetrics.Journeys.Add(journeys.Count);
             yield return journeys;
         }
@@ -239,34 +301,61 @@ internal sealed class Journeys(string schema, ILogger logger)
     public static async Task<(IReadOnlyList<Journey> Journeys, long ChangedAt, Guid Last)> ReadChangedAsync(
         NpgsqlConnection connection, string schema, long changedAt, Guid after, int max, CancellationToken cancellationToken)
     {
-        await using var command = connection.Sql(
-            $"""
-             select changed_at, conversion_id, facts from {schema}.journeys
-              where (changed_at, conversion_id) > ($1, $2) order by changed_at, conversion_id limit $3
-             """,
-            P(changedAt), P(after), P(max));
+        await using var command = ChangedCommand(connection, schema, changedAt, after, max);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var journeys = new List<Journey>();
         while (await reader.ReadAsync(cancellationToken))
         {
             (changedAt, after) = (reader.GetInt64(0), reader.GetGuid(1));
-            journeys.Add(Deserialize(reader.GetFieldValue<byte[]>(2)));
+            journeys.Add(Deserialize(reader.GetFieldValue<byte[]>(2), reader.GetFieldValue<byte[]>(3)));
         }
 
         return (journeys, changedAt, after);
     }
 
+    /// <summary>
+    /// The same as they are stored, as they arrive from a snapshot of the caller's: whoever reads many has them decoded elsewhere.
+    /// </summary>
+    public static async IAsyncEnumerable<Stored> StreamChangedAsync(
+        NpgsqlConnection connection, string schema, long changedAt, Guid after, int max,
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var command = ChangedCommand(connection, schema, changedAt, after, max);
+        await using var reader = await command.ExecuteReaderAsync(System.Data.CommandBehavior.SequentialAccess, cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            yield return new Stored(reader.GetInt64(0), reader.GetGuid(1), reader.GetFieldValue<byte[]>(2), reader.GetFieldValue<byte[]>(3));
+        }
+    }
+
+    private static NpgsqlCommand ChangedCommand(NpgsqlConnection connection, string schema, long changedAt, Guid after, int max) => connection.Sql(
+        $"""
+         select changed_at, conversion_id, facts, touches from {schema}.journeys
+          where (changed_at, conversion_id) > ($1, $2) order by changed_at, conversion_id limit $3
+         """,
+        P(changedAt), P(after), P(max));
+
     /// <summary>The journey of one conversion and the position up to which it is known; null where the conversion is unknown.</summary>
     public static async Task<(Journey Journey, long Position)?> ReadAsync(
         NpgsqlConnection connection, string schema, Guid conversionId, CancellationToken cancellationToken)
     {
-        await using var command = connection.Sql($"select changed_at, facts from {schema}.journeys where conversion_id = $1", P(conversionId));
+        await using var command = connection.Sql($"select changed_at, facts, touches from {schema}.journeys where conversion_id = $1", P(conversionId));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? (Deserialize(reader.GetFieldValue<byte[]>(1)), reader.GetInt64(0)) : null;
+        return await reader.ReadAsync(cancellationToken) ? (Deserialize(reader.GetFieldValue<byte[]>(1), reader.GetFieldValue<byte[]>(2)), reader.GetInt64(0)) : null;
     }
 
-    private static Journey Deserialize(byte[] facts) =>
-        JsonSerializer.Deserialize(facts, JourneyJson.Default.Journey) ?? throw new JsonException("A stored journey is null.");
+    /// <summary>A journey from what is stored of it.</summary>
+    /// <exception cref="JsonException">These are not the facts of a journey.</exception>
+    /// <exception cref="InvalidDataException">These are not its touches.</exception>
+    public static Journey Deserialize(byte[] facts, byte[] touches) => PackedTouches.Unpack(
+        JsonSerializer.Deserialize(facts, JourneyJson.Default.Journey) ?? throw new JsonException("A stored journey is null."), touches);
+
+    /// <summary>What the JSON holds: everything but the touches.</summary>
+    private static Journey Bare(Journey journey) => journey with
+    {
+        Touches = [],
+        Introductions = journey.Introductions.IsEmpty ? journey.Introductions : [.. journey.Introductions.Select(Bare)],
+    };
 
     private static async Task<IReadOnlyList<Person>> ReadPeopleAsync(NpgsqlCommand command, CancellationToken cancellationToken)
     {
@@ -280,19 +369,26 @@ internal sealed class Journeys(string schema, ILogger logger)
         return people;
     }
 
-    private async Task<IReadOnlyList<Journey>> AssembleChunkAsync(
-        NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
+    /// <summary>Who belongs together, from the tables that are derived in the caller's transaction.</summary>
+    private async Task<LookedUp> LookUpAsync(NpgsqlConnection connection, Person[] people, CancellationToken cancellationToken)
     {
         var customersIds = Present(people.Select(p => p.Customer));
-        var customers = await ReadTiesAsync(connection, customersIds, cancellationToken);
-        var introducing = await ReadIntroducingAsync(connection, customersIds, cancellationToken);
+        return new LookedUp(
+            people, await ReadTiesAsync(connection, customersIds, cancellationToken), await ReadIntroducingAsync(connection, customersIds, cancellationToken));
+    }
+
+    /// <summary>Reads the log and nothing else, and writes nothing.</summary>
+    private async Task<Assembled> AssembleChunkAsync(NpgsqlConnection connection, LookedUp lookedUp, long position, CancellationToken cancellationToken)
+    {
+        var (people, customers, introducing) = lookedUp;
+        var unreadable = new List<(NewEvent Event, string Reason)>();
         var everybody = people.Concat(introducing.Values.SelectMany(p => p)).DistinctBy(p => p.ConversionId).ToArray();
         var (conversions, adjustments, statements, identities) = await ReadConversionsAsync(connection, everybody, position, cancellationToken);
         var coupons = await ReadCouponsAsync(connection, Present(everybody.Select(p => p.CouponStream)), position, cancellationToken);
 
         var clicks = new Clicks();
         var named = everybody.Select(p => p.ClickId).Concat(customers.Values.SelectMany(c => c.Clicks).Select(id => (Guid?)id));
-        await ReadClicksAsync(connection, "id", Present(named), position, clicks, cancellationToken);
+        await ReadClicksAsync(connection, "id", Present(named), position, clicks, unreadable, cancellationToken);
         foreach (var customer in customers.Values)
         {
             customer.Streams.UnionWith(Present(customer.Clicks.Select(id => StreamOf(clicks, id))));
@@ -301,7 +397,7 @@ internal sealed class Journeys(string schema, ILogger logger)
         var streams = everybody.ToDictionary(p => p.ConversionId, p => Present([p.VisitorStream, StreamOf(clicks, p.ClickId)]));
         await ReadClicksAsync(
             connection, "stream_id", [.. streams.Values.Concat(customers.Values.Select(c => c.Streams.ToArray())).SelectMany(s => s).Distinct()], position, clicks,
-            cancellationToken);
+            unreadable, cancellationToken);
 
         var journeys = new List<Journey>(people.Length);
         var keys = new List<(Guid Key, Guid Conversion)>();
@@ -330,8 +426,7 @@ internal sealed class Journeys(string schema, ILogger logger)
             keys.AddRange(ofStreams.Concat(ofClicks).Concat(ofCoupons).Distinct().Select(key => (key, person.ConversionId)));
         }
 
-        await AddKeysAsync(connection, keys, cancellationToken);
-        return journeys;
+        return new Assembled(journeys, journeys.ConvertAll(Row.Of), keys, unreadable);
     }
 
     /// <summary>By customer what is tied to it; nothing to look up where it is a crowd.</summary>
@@ -516,36 +611,28 @@ internal sealed class Journeys(string schema, ILogger logger)
     }
 
     private async Task ReadClicksAsync(
-        NpgsqlConnection connection, string column, Guid[] keys, long position, Clicks clicks, CancellationToken cancellationToken)
+        NpgsqlConnection connection, string column, Guid[] keys, long position, Clicks clicks, List<(NewEvent Event, string Reason)> unreadable,
+        CancellationToken cancellationToken)
     {
         if (keys.Length == 0)
         {
             return;
         }
 
-        var bad = new List<(NewEvent Event, string Reason)>();
-        await using (var command = connection.Sql(
-            $"select id, stream_id, data from {schema}.mt_events where {column} = any($1) and seq_id <= $2 and type = '{s_click}'", P(keys), P(position)))
-        await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
+        await using var command = connection.Sql(
+            $"select id, stream_id, data from {schema}.mt_events where {column} = any($1) and seq_id <= $2 and type = '{s_click}'", P(keys), P(position));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
         {
-            while (await reader.ReadAsync(cancellationToken))
+            var data = reader.GetFieldValue<byte[]>(2);
+            if (LogPage.Read(s_click, data, out var reason) is ClickRecorded click)
             {
-                var data = reader.GetFieldValue<byte[]>(2);
-                if (LogPage.Read(s_click, data, out var reason) is ClickRecorded click)
-                {
-                    clicks.Add(reader.GetGuid(1), click);
-                }
-                else
-                {
-                    bad.Add((new NewEvent(reader.GetGuid(0), reader.GetGuid(1), "visitor", s_click, "", data), reason));
-                }
+                clicks.Add(reader.GetGuid(1), click);
             }
-        }
-
-        foreach (var (e, reason) in bad)
-        {
-            await SetAsideStore.AddAsync(connection, schema, e, "fold", reason, cancellationToken);
-            logger.EventSetAside(e.Id, e.Type, "fold", reason);
+            else
+            {
+                unreadable.Add((new NewEvent(reader.GetGuid(0), reader.GetGuid(1), "visitor", s_click, "", data), reason));
+            }
         }
     }
 
@@ -564,41 +651,58 @@ internal sealed class Journeys(string schema, ILogger logger)
             P(keys.Select(k => k.Key).ToArray()), P(keys.Select(k => k.Conversion).ToArray())).RunAsync(cancellationToken);
     }
 
-    private async Task StoreAsync(
-        NpgsqlConnection connection, IReadOnlyList<Journey> journeys, long position, bool fresh, CancellationToken cancellationToken)
+    private async Task StoreAsync(NpgsqlConnection connection, Assembled assembled, long position, bool fresh, CancellationToken cancellationToken)
     {
-        if (journeys.Count == 0)
+        await LogPage.SetAsideAsync(connection, schema, assembled.Unreadable, logger, cancellationToken);
+        await AddKeysAsync(connection, assembled.Keys, cancellationToken);
+        if (assembled.Rows.Count == 0)
         {
             return;
         }
 
         if (!fresh)
         {
-            await connection.Sql($"delete from {schema}.journeys where conversion_id = any($1)", P(journeys.Select(j => j.Conversion.ConversionId).ToArray()))
+            await connection.Sql($"delete from {schema}.journeys where conversion_id = any($1)", P(assembled.Rows.Select(row => row.ConversionId).ToArray()))
                 .RunAsync(cancellationToken);
         }
 
         await using var writer = await connection.BeginBinaryImportAsync(
-            $"copy {schema}.journeys (conversion_id, changed_at, partners, facts) from stdin (format binary)", cancellationToken);
-        foreach (var journey in journeys)
+            $"copy {schema}.journeys (conversion_id, changed_at, partners, facts, touches) from stdin (format binary)", cancellationToken);
+        foreach (var row in assembled.Rows)
         {
             await writer.StartRowAsync(cancellationToken);
-            await writer.WriteAsync(journey.Conversion.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(row.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
             await writer.WriteAsync(position, NpgsqlDbType.Bigint, cancellationToken);
-            await writer.WriteAsync(
-                PartnersOf(journey).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
-                NpgsqlDbType.Array | NpgsqlDbType.Varchar,
-                cancellationToken);
-            await writer.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(journey, JourneyJson.Default.Journey), NpgsqlDbType.Json, cancellationToken);
+            await writer.WriteAsync(row.Partners, NpgsqlDbType.Array | NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(row.Facts, NpgsqlDbType.Json, cancellationToken);
+            await writer.WriteAsync(row.Touches, NpgsqlDbType.Bytea, cancellationToken);
         }
 
         await writer.CompleteAsync(cancellationToken);
     }
 
-    private static IEnumerable<string> PartnersOf(Journey journey) =>
+    /// <summary>Everybody whose standing may matter to it, some of them more than once.</summary>
+    public static IEnumerable<string> PartnersOf(Journey journey) =>
         journey.Touches.Select(t => t.Click.PartnerId)
             .Concat(journey.CouponPartner is { } partner ? [partner] : [])
             .Concat(journey.Introductions.SelectMany(PartnersOf));
+
+    /// <summary>Some people, what is tied to their customers, and who introduced those.</summary>
+    private sealed record LookedUp(Person[] People, Dictionary<Guid, Customer> Customers, Dictionary<Guid, List<Person>> Introducing);
+
+    /// <summary>Journeys as they are, as they are stored, by which keys they are found, and clicks that could not be read.</summary>
+    private sealed record Assembled(
+        IReadOnlyList<Journey> Journeys, List<Row> Rows, List<(Guid Key, Guid Conversion)> Keys, List<(NewEvent Event, string Reason)> Unreadable);
+
+    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
+    private readonly record struct Row(Guid ConversionId, string[] Partners, byte[] Facts, byte[] Touches)
+    {
+        public static Row Of(Journey journey) => new(
+            journey.Conversion.ConversionId,
+            [.. PartnersOf(journey).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)],
+            JsonSerializer.SerializeToUtf8Bytes(Bare(journey), JourneyJson.Default.Journey),
+            PackedTouches.Pack(journey));
+    }
 
     /// <summary>What is tied to one customer: by name for the journeys, by key to look it up.</summary>
     private sealed class Customer

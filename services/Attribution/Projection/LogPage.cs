@@ -32,10 +32,21 @@ internal sealed class LogPage
     /// <summary>Those facts that the ledger is made of, with their positions.</summary>
     public required IReadOnlyList<(long Position, IEvent Fact)> Booked { get; init; }
 
+    private IReadOnlyList<(NewEvent Event, string Reason)> Unreadable { get; init; } = [];
+
     /// <summary>The page after <paramref name="position"/>. What cannot be read goes aside with its reason.</summary>
-    /// <param name="clicks">False leaves clicks out altogether: a rebuild assembles every journey anyway.</param>
     public static async Task<LogPage> ReadAsync(
-        NpgsqlConnection connection, string schema, long position, long upTo, int max, bool clicks, ILogger logger, CancellationToken cancellationToken)
+        NpgsqlConnection connection, string schema, long position, int max, ILogger logger, CancellationToken cancellationToken)
+    {
+        var page = await ScanAsync(connection, schema, position, long.MaxValue, max, clicks: true, cancellationToken);
+        await page.SetAsideAsync(connection, schema, logger, cancellationToken);
+        return page;
+    }
+
+    /// <summary>The same, and nothing is written: <see cref="SetAsideAsync(NpgsqlConnection, string, ILogger, CancellationToken)"/> does that for the page.</summary>
+    /// <param name="clicks">False leaves clicks out altogether: a rebuild assembles every journey anyway.</param>
+    public static async Task<LogPage> ScanAsync(
+        NpgsqlConnection connection, string schema, long position, long upTo, int max, bool clicks, CancellationToken cancellationToken)
     {
         var keys = new HashSet<Guid>();
         var facts = new List<IEvent>();
@@ -82,13 +93,22 @@ internal sealed class LogPage
             }
         }
 
-        foreach (var (e, reason) in bad)
+        return new LogPage { To = to, Count = count, RecordedAt = recordedAt, ClickKeys = keys, Facts = facts, Booked = booked, Unreadable = bad };
+    }
+
+    /// <summary>What could not be read goes aside with its reason, in the transaction of the connection.</summary>
+    public Task SetAsideAsync(NpgsqlConnection connection, string schema, ILogger logger, CancellationToken cancellationToken) =>
+        SetAsideAsync(connection, schema, Unreadable, logger, cancellationToken);
+
+    public static async Task SetAsideAsync(
+        NpgsqlConnection connection, string schema, IReadOnlyList<(NewEvent Event, string Reason)> unreadable, ILogger logger,
+        CancellationToken cancellationToken)
+    {
+        foreach (var (e, reason) in unreadable)
         {
             await SetAsideStore.AddAsync(connection, schema, e, "fold", reason, cancellationToken);
             logger.EventSetAside(e.Id, e.Type, "fold", reason);
         }
-
-        return new LogPage { To = to, Count = count, RecordedAt = recordedAt, ClickKeys = keys, Facts = facts, Booked = booked };
     }
 
     /// <summary>The event, or null and why it cannot be read.</summary>

@@ -97,22 +97,21 @@ internal sealed class Projector : BackgroundService
         }
 
         await connection.Sql(
-            $"truncate {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.decisions, {s}.credits")
+            $"truncate {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
         await _ledger.TruncateAsync(connection, cancellationToken);
         await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
         var target = await LastPositionAsync(connection, cancellationToken);
         _logger.Rebuilding(target);
         var promoted = new List<IEvent>();
-        for (var position = 0L; position < target;)
+        await foreach (var page in ScanAheadAsync(target, cancellationToken))
         {
-            var page = await LogPage.ReadAsync(connection, s, position, target, PageSize, clicks: false, _logger, cancellationToken);
+            await page.SetAsideAsync(connection, s, _logger, cancellationToken);
             await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
             await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
             await AddStandingsAsync(connection, page, cancellationToken);
             await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
             promoted.AddRange(page.Facts.Where(IsRulesOrReplay));
-            position = page.Count < PageSize ? target : page.To;
         }
 
         foreach (var fact in promoted)
@@ -125,11 +124,13 @@ internal sealed class Projector : BackgroundService
         var active = await _generations.ActiveAsync(connection, cancellationToken);
         var rules = active is null ? null : await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
-        await foreach (var journeys in _journeys.AssembleAsync(connection, await _journeys.AllAsync(connection, cancellationToken), target, fresh: true, cancellationToken))
+        var people = await _journeys.AllAsync(connection, cancellationToken);
+        await foreach (var (journeys, decisions) in _journeys.AssembleAllAsync(
+            connection, _log.DataSource, people, target, journeys => active is null ? [] : Generations.Decide(journeys, standings, rules!), cancellationToken))
         {
             if (active is not null)
             {
-                await _generations.WriteAsync(connection, active.Number, journeys, standings, rules!, fresh: true, cancellationToken);
+                await _generations.StoreAsync(connection, active.Number, journeys, decisions, fresh: true, cancellationToken);
             }
         }
 
@@ -155,6 +156,36 @@ internal sealed class Projector : BackgroundService
         await _log.SaveCheckpointAsync(connection, Checkpoint, target, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         _progress.Advanced(target);
+    }
+
+    /// <summary>The facts of the log without its clicks. The next page is read and decoded while the caller works on the one before.</summary>
+    private async IAsyncEnumerable<LogPage> ScanAheadAsync(
+        long target, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var reading = await _log.DataSource.OpenConnectionAsync(cancellationToken);
+        var next = ScanAsync(0);
+        try
+        {
+            while (true)
+            {
+                var page = await next;
+                var last = page.Count < PageSize;
+                next = last ? Task.FromResult(page) : ScanAsync(page.To);
+                yield return page;
+                if (last)
+                {
+                    yield break;
+                }
+            }
+        }
+        finally
+        {
+            // The connection is given back when its query has ended, also where the caller stops early.
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        Task<LogPage> ScanAsync(long position) =>
+            LogPage.ScanAsync(reading, _log.Schema, position, target, PageSize, clicks: false, cancellationToken);
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
@@ -205,7 +236,7 @@ internal sealed class Projector : BackgroundService
             return true;
         }
 
-        var page = await LogPage.ReadAsync(connection, _log.Schema, position, long.MaxValue, PageSize, clicks: true, _logger, cancellationToken);
+        var page = await LogPage.ReadAsync(connection, _log.Schema, position, PageSize, _logger, cancellationToken);
         if (page.Count == 0)
         {
             return false;
@@ -261,8 +292,11 @@ internal sealed class Projector : BackgroundService
         var rules = await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
         await _generations.LockAsync(connection, active.Number, cancellationToken);
+        var causes = new Causes(page);
+        var people = affected.ToDictionary(person => person.ConversionId);
         await foreach (var journeys in _journeys.AssembleAsync(connection, affected, page.To, fresh: false, cancellationToken))
         {
+            var byConversion = journeys.ToDictionary(journey => journey.Conversion.ConversionId);
             foreach (var revision in await _generations.WriteAsync(connection, active.Number, journeys, standings, rules, fresh: false, cancellationToken))
             {
                 revisions.Add(new CreditsRevised
@@ -276,6 +310,7 @@ internal sealed class Projector : BackgroundService
                     Before = revision.Before,
                     After = revision.After,
                     Clicks = revision.Clicks,
+                    Causes = causes.Of(people[revision.ConversionId], byConversion[revision.ConversionId]),
                 });
             }
         }
@@ -331,6 +366,7 @@ internal sealed class Projector : BackgroundService
                     .RunAsync(cancellationToken);
                 break;
             case ReplayCompleted replay:
+                await _generations.LockAsync(connection, replay.Generation, cancellationToken);
                 await connection.Sql($"update {s}.generations set state = 'ready' where generation = $1 and state = 'running'", P(replay.Generation))
                     .RunAsync(cancellationToken);
                 break;
@@ -338,6 +374,7 @@ internal sealed class Projector : BackgroundService
                 await PromoteAsync(connection, replay, told, catchUp, cancellationToken);
                 break;
             case ReplayDiscarded replay:
+                await _generations.LockAsync(connection, replay.Generation, cancellationToken);
                 await connection.Sql($"update {s}.generations set state = 'discarded' where generation = $1 and state <> 'active'", P(replay.Generation))
                     .RunAsync(cancellationToken);
                 break;

@@ -31,7 +31,7 @@ internal sealed class UntoldRevisions(EventLog log)
     public Task KeepAsync(NpgsqlConnection connection, ReplayPromoted replay, int before, CancellationToken cancellationToken) =>
         KeepAsync(
             connection, $"select {Sums} from {log.Schema}.credits where generation = {before} group by 1, 2", replay.Generation, replay.EventId, replay.ProgramId,
-            replay.OccurredAt, only: "", cancellationToken);
+            replay.OccurredAt, new RevisionCause { Kind = RevisionCause.Replay, EventId = replay.EventId, ReplayId = replay.ReplayId }, only: "", cancellationToken);
 
     /// <summary>Remembers until the end of the caller's transaction what the generation gives, before its rows are thrown away.</summary>
     public async Task RememberAsync(NpgsqlConnection connection, int generation, CancellationToken cancellationToken)
@@ -75,11 +75,14 @@ internal sealed class UntoldRevisions(EventLog log)
             recordedAt = reader.GetFieldValue<DateTimeOffset>(0);
         }
 
-        await KeepAsync(connection, was, generation, Ids.Derive("rebuild", $"{position}"), program, recordedAt, only, cancellationToken);
+        await KeepAsync(
+            connection, was, generation, Ids.Derive("rebuild", $"{position}"), program, recordedAt, new RevisionCause { Kind = RevisionCause.Rebuild }, only,
+            cancellationToken);
     }
 
     private async Task KeepAsync(
-        NpgsqlConnection connection, string was, int generation, Guid cause, string program, DateTimeOffset occurredAt, string only, CancellationToken cancellationToken)
+        NpgsqlConnection connection, string was, int generation, Guid id, string program, DateTimeOffset occurredAt, RevisionCause cause, string only,
+        CancellationToken cancellationToken)
     {
         var s = log.Schema;
         await connection.Sql(
@@ -91,8 +94,8 @@ internal sealed class UntoldRevisions(EventLog log)
                    from was b full join is_now a on a.conversion_id = b.conversion_id and a.partner_id = b.partner_id
                   where (b.share, b.amount, b.commission) is distinct from (a.share, a.amount, a.commission)
              )
-             insert into {s}.untold_revisions (cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks)
-             select $2, $3, $4, d.conversion_id, $1, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks
+             insert into {s}.untold_revisions (cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks, causes)
+             select $2, $3, $4, d.conversion_id, $1, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks, $5::json
                from changed
                join {s}.decisions d on d.generation = $1 and d.conversion_id = changed.conversion_id {only}
                left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = d.conversion_id
@@ -103,7 +106,8 @@ internal sealed class UntoldRevisions(EventLog log)
                ) c on c.conversion_id = d.conversion_id
               order by d.conversion_id
              """,
-            P(generation), P(cause), P(program), P(occurredAt)).RunAsync(cancellationToken);
+            P(generation), P(id), P(program), P(occurredAt),
+            P(JsonSerializer.Serialize([cause], ContractsJson.Default.IReadOnlyListRevisionCause))).RunAsync(cancellationToken);
         _mayHaveSome = true;
     }
 
@@ -144,7 +148,7 @@ internal sealed class UntoldRevisions(EventLog log)
             $"""
              with taken as (
                  delete from {log.Schema}.untold_revisions where id in (select id from {log.Schema}.untold_revisions order by id limit $1)
-                 returning id, cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks
+                 returning id, cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks, causes
              )
              select * from taken order by id
              """,
@@ -165,6 +169,7 @@ internal sealed class UntoldRevisions(EventLog log)
                 Before = JsonSerializer.Deserialize(reader.GetString(7), ContractsJson.Default.IReadOnlyListPartnerCredit)!,
                 After = JsonSerializer.Deserialize(reader.GetString(8), ContractsJson.Default.IReadOnlyListPartnerCredit)!,
                 Clicks = reader.IsDBNull(9) ? null : JsonSerializer.Deserialize(reader.GetString(9), ContractsJson.Default.IReadOnlyListCreditedClick),
+                Causes = reader.IsDBNull(10) ? null : JsonSerializer.Deserialize(reader.GetString(10), ContractsJson.Default.IReadOnlyListRevisionCause),
             });
         }
 

@@ -1,20 +1,25 @@
 using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
+using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Replays;
 
 /// <summary><c>GET /v1/replays</c>, <c>/v1/replays/{id}</c> and <c>/v1/replays/{id}/progress</c> (server-sent events).</summary>
 internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] EventLog log, Generations generations)
 {
+    /// <summary>Shown for a replay that waits until one of those at work is done.</summary>
+    private const string Queued = "queued";
+
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
 
     /// <param name="Id">The replay.</param>
-    /// <param name="State"><c>running</c>, <c>ready</c>, <c>promoted</c>, <c>discarded</c>, <c>failed</c>.</param>
+    /// <param name="State"><c>queued</c> behind those at work, <c>running</c>, <c>ready</c>, <c>promoted</c>, <c>discarded</c>, <c>failed</c>.</param>
     /// <param name="Active">It is the one that counts now; false for one that was promoted and then replaced.</param>
     /// <param name="Reason">Why it failed.</param>
     /// <param name="Done">Conversions judged in the first pass.</param>
@@ -22,8 +27,11 @@ internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] 
     /// <param name="Generation">The generation that it writes.</param>
     /// <param name="RulesVersion">The rules it judges by.</param>
     /// <param name="EngineVersion">The engine it began with.</param>
+    /// <param name="Rate">Conversions a second since the process that works on it took it up; only while it is running.</param>
+    /// <param name="EtaSeconds">Seconds until the first pass is done, at this rate.</param>
     public sealed record ReplayView(
-        Guid Id, string State, bool Active, string? Reason, long Done, long Total, int Generation, int RulesVersion, string EngineVersion);
+        Guid Id, string State, bool Active, string? Reason, long Done, long Total, int Generation, int RulesVersion, string EngineVersion,
+        double? Rate = null, double? EtaSeconds = null);
 
     public sealed record ReplayList(IReadOnlyList<ReplayView> Replays);
 
@@ -37,28 +45,54 @@ internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] 
             .WithSummary("How far a replay is, as server-sent events until it is no longer running");
     }
 
-    public async Task<ReplayView?> FindAsync(Guid id, CancellationToken cancellationToken)
-    {
-        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        return await generations.FindReplayAsync(connection, id, cancellationToken) is { } generation ? View(generation) : null;
-    }
+    public async Task<ReplayView?> FindAsync(Guid id, CancellationToken cancellationToken) =>
+        (await ListAsync(cancellationToken)).FirstOrDefault(replay => replay.Id == id);
 
     private async Task<IReadOnlyList<ReplayView>> ListAsync(CancellationToken cancellationToken)
     {
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        return (await generations.ListAsync(connection, "true", cancellationToken)).Select(View).ToArray();
+        var all = await generations.ListAsync(connection, "true", cancellationToken);
+        var atWork = all.Where(g => g.State == Generation.Running).Take(ReplayWorker.MaxAtWork).Select(g => g.Number).ToArray();
+        var rates = atWork.Length == 0 ? [] : await ReadRatesAsync(connection, cancellationToken);
+        return all.Select(g => View(g, atWork.Contains(g.Number), rates.GetValueOrDefault(g.Number))).ToArray();
     }
 
-    private static ReplayView View(Generation g) => new(
+    private static ReplayView View(Generation g, bool atWork, double rate) => new(
         g.ReplayId,
-        g.State is Generation.Active or Generation.Retired ? "promoted" : g.State,
+        g.State switch
+        {
+            Generation.Active or Generation.Retired => "promoted",
+            Generation.Running when !atWork => Queued,
+            _ => g.State,
+        },
         g.State == Generation.Active,
         g.Reason,
         g.State == Generation.Running ? g.Done : g.Total,
         g.Total,
         g.Number,
         g.RulesVersion,
-        g.EngineVersion);
+        g.EngineVersion,
+        atWork && rate > 0 ? Math.Round(rate, 1) : null,
+        atWork && rate > 0 ? Math.Round((g.Total - g.Done) / rate, 2) : null);
+
+    /// <summary>By generation its conversions a second.</summary>
+    private async Task<Dictionary<int, double>> ReadRatesAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql(
+            $"""
+             select g.generation, ((g.done - r.started_done) / extract(epoch from r.advanced_at - r.started_at))::float8
+               from {log.Schema}.generations g join {log.Schema}.generation_runs r using (generation)
+              where g.state = '{Generation.Running}' and r.advanced_at > r.started_at
+             """);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var rates = new Dictionary<int, double>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            rates.Add(reader.GetInt32(0), reader.GetDouble(1));
+        }
+
+        return rates;
+    }
 
     private static async Task<Results<Ok<ReplayView>, ProblemHttpResult>> HandleAsync(Guid id, ReadReplay read, CancellationToken cancellationToken) =>
         await read.FindAsync(id, cancellationToken) is { } replay ? TypedResults.Ok(replay) : Problem.NotFound("id", $"'{id}' is not a replay");
@@ -79,7 +113,7 @@ internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] 
                 yield return last = replay;
             }
 
-            if (replay.State != Generation.Running)
+            if (replay.State is not (Generation.Running or Queued))
             {
                 yield break;
             }

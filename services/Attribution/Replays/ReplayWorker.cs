@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using Npgsql;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Contracts;
@@ -8,6 +9,7 @@ using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using Polly;
 using static PartnerPulse.EventStore.Db;
+using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.Attribution.Replays;
 
@@ -23,8 +25,16 @@ internal sealed class ReplayWorker(
     TimeProvider time,
     ILogger<ReplayWorker> logger) : BackgroundService
 {
+    /// <summary>Replays in their first pass at once; more wait, in the order of their requests.</summary>
+    public const int MaxAtWork = 2;
+
+    /// <summary>Rows of a discarded generation that are deleted in a commit.</summary>
+    private const int EmptyAtOnce = 10_000;
+
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
+    private readonly ReplayPass _pass = new(log, generations);
+    private readonly HashSet<int> _begun = [];
     private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
         .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) => logger.ReplayWorkerRetries(attempt, fault))
         .Build();
@@ -42,58 +52,59 @@ internal sealed class ReplayWorker(
         }
     }
 
-    /// <summary>One step of every generation in work, so that several get on side by side.</summary>
+    /// <summary>A pass of each replay that is at work, side by side, and a step of every other generation.</summary>
     /// <returns>Whether there was anything to do.</returns>
     private async Task<bool> WorkAsync(CancellationToken cancellationToken)
     {
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        var worked = false;
-        foreach (var inWork in await generations.ListAsync(connection, "state in ('running', 'ready')", cancellationToken))
+        var running = await generations.ListAsync(connection, $"state = '{Generation.Running}'", cancellationToken);
+        _begun.IntersectWith(running.Select(g => g.Number));
+        var passes = running.Take(MaxAtWork).Select(g => PassAsync(g.Number, _begun.Add(g.Number), cancellationToken)).ToArray();
+        var worked = (await Task.WhenAll(passes)).Any(any => any);
+        foreach (var ready in await generations.ListAsync(connection, $"state = '{Generation.Ready}'", cancellationToken))
         {
-            worked |= await StepAsync(connection, inWork.Number, cancellationToken);
+            worked |= await FollowAsync(connection, ready.Number, cancellationToken);
         }
 
-        foreach (var discarded in await generations.ListAsync(connection, "state = 'discarded' and folded_to >= 0", cancellationToken))
+        foreach (var discarded in await generations.ListAsync(connection, $"state = '{Generation.Discarded}' and folded_to >= 0", cancellationToken))
         {
-            await EmptyAsync(connection, discarded, cancellationToken);
+            worked |= await EmptyAsync(connection, discarded.Number, cancellationToken);
         }
 
         return worked;
     }
 
-    private async Task<bool> StepAsync(Npgsql.NpgsqlConnection connection, int number, CancellationToken cancellationToken)
+    private async Task<bool> PassAsync(int number, bool fresh, CancellationToken cancellationToken)
     {
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        if (await generations.LockAsync(connection, number, cancellationToken) is not { State: Generation.Running or Generation.Ready } generation)
-        {
-            return false;
-        }
-
-        Generation folded;
         try
         {
-            folded = await generations.FoldNextAsync(connection, generation, cancellationToken);
+            return await _pass.RunAsync(number, fresh, cancellationToken) switch
+            {
+                null => false,
+                0 => await CompleteAsync(number, cancellationToken),
+                _ => true,
+            };
         }
-        catch (InvalidOperationException e)
+        catch (UnfoldableException fault)
         {
-            // Rules that this engine cannot read: no later attempt can do better.
-            await generations.SaveAsync(connection, generation with { State = Generation.Failed, Reason = e.Message }, cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
+            await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
+            await FailAsync(connection, number, fault, cancellationToken);
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// Nothing was left: the replay is complete. The projector turns the fact into the state, so a rebuild arrives there too.
+    /// </summary>
+    private async Task<bool> CompleteAsync(int number, CancellationToken cancellationToken)
+    {
+        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        if (await generations.LockAsync(connection, number, cancellationToken) is not { State: Generation.Running } generation)
+        {
             return false;
         }
 
-        if (folded != generation)
-        {
-            await transaction.CommitAsync(cancellationToken);
-            return true;
-        }
-
-        if (generation.State == Generation.Ready)
-        {
-            return false;
-        }
-
-        // Nothing is left: the replay is complete. The projector turns the fact into the state, so a rebuild arrives there too.
         await log.AppendAsync(
             connection,
             [
@@ -114,14 +125,59 @@ internal sealed class ReplayWorker(
         return false;
     }
 
-    /// <summary>Deletes the rows of a discarded generation. folded_to -1 says that it is done.</summary>
-    private async Task EmptyAsync(Npgsql.NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken)
+    /// <summary>What changed since the generation was complete.</summary>
+    private async Task<bool> FollowAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            if (await generations.LockAsync(connection, number, cancellationToken) is not { State: Generation.Ready } generation
+                || await generations.FoldNextAsync(connection, generation, cancellationToken) == generation)
+            {
+                return false;
+            }
+
+            await transaction.CommitAsync(cancellationToken);
+            return true;
+        }
+        catch (UnfoldableException fault)
+        {
+            await FailAsync(connection, number, fault, cancellationToken);
+            return false;
+        }
+    }
+
+    private async Task FailAsync(NpgsqlConnection connection, int number, UnfoldableException fault, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await generations.LockAsync(connection, generation.Number, cancellationToken);
-        await connection.Sql($"delete from {log.Schema}.credits where generation = $1", P(generation.Number)).RunAsync(cancellationToken);
-        await connection.Sql($"delete from {log.Schema}.decisions where generation = $1", P(generation.Number)).RunAsync(cancellationToken);
-        await generations.SaveAsync(connection, generation with { FoldedTo = -1 }, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
+        if (await generations.LockAsync(connection, number, cancellationToken) is { State: Generation.Running or Generation.Ready } generation)
+        {
+            await generations.SaveAsync(connection, generation with { State = Generation.Failed, Reason = fault.Message }, cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
+        }
     }
+
+    /// <summary>Deletes some rows of a discarded generation. folded_to -1 says that all are gone.</summary>
+    private async Task<bool> EmptyAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        if (await generations.LockAsync(connection, number, cancellationToken) is not { State: Generation.Discarded, FoldedTo: >= 0 } generation)
+        {
+            return false;
+        }
+
+        var deleted = await DeleteAsync(connection, "credits", number, cancellationToken);
+        deleted += await DeleteAsync(connection, "decisions", number, cancellationToken);
+        if (deleted == 0)
+        {
+            await generations.SaveAsync(connection, generation with { FoldedTo = -1 }, cancellationToken);
+        }
+
+        await transaction.CommitAsync(cancellationToken);
+        return deleted > 0;
+    }
+
+    private Task<int> DeleteAsync(NpgsqlConnection connection, string table, int number, CancellationToken cancellationToken) => connection.Sql(
+        $"delete from {log.Schema}.{table} where ctid = any(array(select ctid from {log.Schema}.{table} where generation = $1 limit {EmptyAtOnce}))", P(number))
+        .RunAsync(cancellationToken);
 }

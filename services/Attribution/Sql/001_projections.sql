@@ -84,13 +84,15 @@ create table if not exists {schema}.journey_keys (
     constraint pk_journey_keys primary key (key, conversion_id)
 );
 
--- The facts of one conversion, independent of the rules. partners has everybody whose standing may matter to it. changed_at is the log position up to which they are known; every
+-- The facts of one conversion, independent of the rules: touches apart, packed (Projection/PackedTouches.cs), everything else as JSON.
+-- partners has everybody whose standing may matter to it. changed_at is the log position up to which they are known; every
 -- generation tails this table by (changed_at, conversion_id).
 create table if not exists {schema}.journeys (
     conversion_id uuid      not null,
     changed_at    bigint    not null,
     partners      varchar[] not null,
     facts         json      not null,
+    touches       bytea     not null,
     constraint pk_journeys primary key (conversion_id)
 );
 create unique index if not exists journeys_by_change on {schema}.journeys (changed_at, conversion_id);

@@ -125,7 +125,52 @@ public sealed class ReceiptTests
         Assert.True(outcome.Receipt.Touches[0].Forfeited);
     }
 
+    [Fact]
+    public void A_page_of_text_says_the_same()
+    {
+        var outcome = Shared();
+        var receipt = outcome.Receipt with { History = ReceiptHistory.Of(Told(outcome), credited: true) };
+        var (page, mine) = (ReceiptText.Of(receipt), ReceiptText.Of(Receipt.ForPartner(receipt, "bravo")));
+        Assert.Equal(Pinned("shared", page, "txt"), page.TrimEnd());
+        Assert.Equal(Pinned("shared-for-bravo", mine, "txt"), mine.TrimEnd());
+    }
+
+    [Fact]
+    public void What_was_given_once_and_changed_is_revised_and_a_partner_reads_of_its_own_part()
+    {
+        var outcome = Shared();
+        var told = Told(outcome);
+        Assert.Equal("not-credited", ReceiptHistory.Of([], credited: false).Status);
+        Assert.Equal("credited", ReceiptHistory.Of(told.Take(1), credited: true).Status);
+        var history = ReceiptHistory.Of(told, credited: true);
+        Assert.Equal("revised", history.Status);
+        Assert.Equal(["acme", "bravo"], history.Revisions[1].Partners.Select(p => p.Partner));
+
+        // Bravo came with the second revision and has only ever got more; what was taken is acme's alone.
+        var mine = ReceiptHistory.ForPartner(history, "bravo", credited: true);
+        Assert.Equal("credited", mine.Status);
+        Assert.Equal(new ReceiptCause { Kind = RevisionCause.LateClick }, Assert.Single(Assert.Single(mine.Revisions).Causes!.Value));
+        Assert.Equal("revised", ReceiptHistory.ForPartner(history, "acme", credited: true).Status);
+        Assert.Equal("not-credited", ReceiptHistory.ForPartner(history, "coral", credited: false).Status);
+    }
+
+    private static CreditsRevised[] Told(Outcome outcome)
+    {
+        var id = Ids.Derive("receipt-test", "told");
+        CreditsRevised Told(int minute, PartnerCredit[] before, PartnerCredit[] after, RevisionCause cause) => new()
+        {
+            EventId = id, ProgramId = "default", OccurredAt = new DateTimeOffset(2026, 6, 1, 12, minute, 0, TimeSpan.Zero), ConversionId = outcome.ConversionId,
+            Generation = 1, Currency = "EUR", Before = before, After = after, Causes = [cause],
+        };
+        PartnerCredit[] first = [new PartnerCredit { PartnerId = "acme", Share = 1, AmountMinor = 4_990, CommissionMinor = 998 }];
+        return
+        [
+            Told(0, [], first, new RevisionCause { Kind = RevisionCause.Recorded, EventId = outcome.ConversionId }),
+            Told(5, first, [.. outcome.Decision.Partners], new RevisionCause { Kind = RevisionCause.LateClick, EventId = Ids.Derive("receipt-test", "2") }),
+        ];
+    }
+
     /// <summary>The text of a receipt as somebody may have filed it: the same conversion must give the same bytes for ever under this engine version.</summary>
-    private static string Pinned(string name, string written) =>
-        Fixtures.Pinned(Path.Combine("Attribution.Core", "Receipts", $"{name}.json"), () => written);
+    private static string Pinned(string name, string written, string form = "json") =>
+        Fixtures.Pinned(Path.Combine("Attribution.Core", "Receipts", $"{name}.{form}"), () => written);
 }

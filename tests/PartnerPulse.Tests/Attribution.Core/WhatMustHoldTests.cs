@@ -158,5 +158,5 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
         Encoding.UTF8.GetString(Receipt.ToJson(Receipt.ForPartner(ReceiptOf(rules, decided), partner)));
 
     private static ConversionReceipt ReceiptOf(Rules rules, (Journey Journey, Decision Decision) decided) =>
-        Receipt.Of(decided.Journey, decided.Decision, rules, rulesVersion: 1, logPosition: 10, generation: 1);
+        Receipt.Of(decided.Journey, decided.Decision, rules, rulesVersion: 1);
 }

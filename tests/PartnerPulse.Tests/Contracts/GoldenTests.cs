@@ -296,6 +296,11 @@ public sealed class GoldenTests
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, ConversionId = s_conversion, Generation = 3, Currency = "EUR", Before = [], After = [],
             Clicks = [new CreditedClick { ClickId = s_replay, PartnerId = "acme" }],
         },
+        ["credits_revised.causes"] = new CreditsRevised
+        {
+            EventId = s_event, ProgramId = "default", OccurredAt = s_at, ConversionId = s_conversion, Generation = 3, Currency = "EUR", Before = [], After = [],
+            Causes = [new RevisionCause { Kind = RevisionCause.Replay, EventId = s_event, ReplayId = s_replay }, new RevisionCause { Kind = RevisionCause.Rebuild }],
+        },
     };
 
     public static TheoryData<string> Names => [.. s_samples.Keys];

@@ -1,0 +1,98 @@
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Contracts;
+
+namespace PartnerPulse.Attribution.Projection;
+
+/// <summary>What of a page of the log concerns a conversion: why its credit changed with that page.</summary>
+internal sealed class Causes
+{
+    private readonly IReadOnlyCollection<Guid> _clicks;
+    private readonly Dictionary<Guid, List<RevisionCause>> _ofConversions = [];
+    private readonly Dictionary<Guid, List<RevisionCause>> _ofCoupons = [];
+    private readonly Dictionary<Guid, List<RevisionCause>> _ofCustomers = [];
+    private readonly Dictionary<string, List<RevisionCause>> _ofPartners = new(StringComparer.Ordinal);
+
+    public Causes(LogPage page)
+    {
+        _clicks = page.ClickKeys;
+        foreach (var fact in page.Facts)
+        {
+            Add(fact);
+        }
+    }
+
+    /// <summary>By the nearest first: what was said of the conversion itself, then of its coupon, partners, clicks and customer.</summary>
+    public IReadOnlyList<RevisionCause> Of(Journeys.Person person, Journey journey)
+    {
+        var causes = new List<RevisionCause>();
+        causes.AddRange(_ofConversions.GetValueOrDefault(person.ConversionId, []));
+        causes.AddRange(person.CouponStream is { } coupon ? _ofCoupons.GetValueOrDefault(coupon, []) : []);
+        foreach (var partner in Journeys.PartnersOf(journey).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        {
+            causes.AddRange(_ofPartners.GetValueOrDefault(partner, []));
+        }
+
+        causes.AddRange(journey.Touches.Concat(journey.Introductions.SelectMany(lead => lead.Touches)).Select(t => t.Click.EventId).Distinct()
+            .Where(_clicks.Contains).Select(id => Cause(RevisionCause.LateClick, id)));
+        causes.AddRange(person.Customer is { } customer ? _ofCustomers.GetValueOrDefault(customer, []) : []);
+        var distinct = causes.DistinctBy(cause => cause.EventId).Take(RevisionCause.Most).ToArray();
+        return distinct.Length > 0 ? distinct : [Cause(RevisionCause.Facts, id: null)];
+    }
+
+    private void Add(IEvent fact)
+    {
+        switch (fact)
+        {
+            case ConversionRecorded conversion:
+                Add(_ofConversions, conversion.ConversionId, Cause(RevisionCause.Recorded, conversion.EventId));
+                if (conversion.CustomerKey is { } key)
+                {
+                    Add(_ofCustomers, Ids.Customer(conversion.ProgramId, key), Cause(RevisionCause.Introduction, conversion.EventId));
+                }
+
+                break;
+            case ConversionAdjusted adjustment:
+                Add(_ofConversions, adjustment.ConversionId, Cause(RevisionCause.Adjustment, adjustment.EventId));
+                break;
+            case ConversionRestated statement:
+                Add(_ofConversions, statement.ConversionId, Cause(RevisionCause.Restatement, statement.EventId));
+                break;
+            case ConversionMerged merged:
+                Add(_ofConversions, merged.ConversionId, Cause(RevisionCause.SameOrder, merged.EventId));
+                break;
+            case ConversionSeparated separated:
+                Add(_ofConversions, separated.ConversionId, Cause(RevisionCause.SameOrder, separated.EventId));
+                break;
+            case PartnerSuspended suspended:
+                Add(_ofPartners, suspended.PartnerId, Cause(RevisionCause.Suspension, suspended.EventId));
+                break;
+            case PartnerReinstated reinstated:
+                Add(_ofPartners, reinstated.PartnerId, Cause(RevisionCause.Reinstatement, reinstated.EventId));
+                break;
+            case CouponAssigned assigned:
+                Add(_ofCoupons, Ids.CouponStream(assigned.ProgramId, assigned.Code), Cause(RevisionCause.Coupon, assigned.EventId));
+                break;
+            case CouponWithdrawn withdrawn:
+                Add(_ofCoupons, Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code), Cause(RevisionCause.Coupon, withdrawn.EventId));
+                break;
+            case VisitorIdentified identity:
+                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, identity.EventId));
+                break;
+            default:
+                break; // Concerns no conversion by a way of its own.
+        }
+    }
+
+    private static RevisionCause Cause(string kind, Guid? id) => new() { Kind = kind, EventId = id };
+
+    private static void Add<TKey>(Dictionary<TKey, List<RevisionCause>> causes, TKey key, RevisionCause cause)
+        where TKey : notnull
+    {
+        if (!causes.TryGetValue(key, out var list))
+        {
+            causes[key] = list = [];
+        }
+
+        list.Add(cause);
+    }
+}

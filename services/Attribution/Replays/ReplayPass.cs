@@ -1,0 +1,174 @@
+using System.Threading.Channels;
+using Npgsql;
+using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Projection;
+using PartnerPulse.EventStore;
+using static PartnerPulse.EventStore.Db;
+
+namespace PartnerPulse.Attribution.Replays;
+
+/// <summary>
+/// A stretch of a replay: one connection reads journeys, as many tasks as there are cores decode and judge them, another connection
+/// copies the credits in order. A commit has the rows of one chunk and the checkpoint after it, so a killed replay goes on where it
+/// was; what is read ahead is a few chunks, so memory is bounded.
+/// </summary>
+internal sealed class ReplayPass(EventLog log, Generations generations)
+{
+    /// <summary>Conversions that are read under one snapshot. A rebuild waits for its end: a second or two.</summary>
+    public const int PassSize = 40_000;
+
+    /// <summary>
+    /// Conversions a commit. Whoever discards or promotes the generation waits for one, and the projector never for more.
+    /// </summary>
+    private const int ChunkSize = 2_000;
+
+    private static readonly int s_ahead = Environment.ProcessorCount + 1;
+
+    /// <summary>Judges and writes the next journeys of a generation in its first pass.</summary>
+    /// <param name="number">The generation.</param>
+    /// <param name="fresh">This process has not worked on it before: its speed is counted from here.</param>
+    /// <param name="cancellationToken">Stops between two chunks.</param>
+    /// <returns>Conversions judged, 0 where none is left; null where it is not running, or another process works on it.</returns>
+    /// <exception cref="UnfoldableException">This engine cannot read its rules, or did not begin it.</exception>
+    public async Task<int?> RunAsync(int number, bool fresh, CancellationToken cancellationToken)
+    {
+        await using var reading = await log.DataSource.OpenConnectionAsync(cancellationToken);
+        await using var snapshot = await reading.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellationToken);
+
+        // While this is held a rebuild cannot throw away what was read, in the order in which it takes its locks. It comes before
+        // the snapshot, which then sees all or nothing of the rebuild before it.
+        await reading.Sql($"lock table {log.Schema}.journeys in access share mode").RunAsync(cancellationToken);
+        if (!await ClaimAsync(reading, number, cancellationToken)
+            || await generations.FindAsync(reading, number, cancellationToken) is not { State: Generation.Running } generation)
+        {
+            return null;
+        }
+
+        if (!string.Equals(generation.EngineVersion, Engine.Version, StringComparison.Ordinal))
+        {
+            throw new UnfoldableException($"Engine {generation.EngineVersion} began it and this is engine {Engine.Version}; request the replay again.");
+        }
+
+        var rules = await generations.RulesAsync(reading, generation.RulesVersion, cancellationToken);
+        var standings = await generations.StandingsAsync(reading, cancellationToken);
+        await using var writing = await log.DataSource.OpenConnectionAsync(cancellationToken);
+        if (fresh)
+        {
+            await BeginAsync(writing, generation, cancellationToken);
+        }
+
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var chunks = Channel.CreateBounded<Task<Chunk>>(new BoundedChannelOptions(s_ahead) { SingleReader = true, SingleWriter = true });
+        var read = ReadAsync(reading, generation, rules, standings, chunks.Writer, stop.Token);
+        try
+        {
+            var judged = 0;
+            await foreach (var judging in chunks.Reader.ReadAllAsync(cancellationToken))
+            {
+                var chunk = await judging;
+                if (await WriteAsync(writing, generation, chunk, cancellationToken) is not { } written)
+                {
+                    return null;
+                }
+
+                judged += chunk.Journeys.Length;
+                generation = written;
+            }
+
+            return judged;
+        }
+        finally
+        {
+            // The connection that reads is given back when its query has ended, whatever happened here.
+            await stop.CancelAsync();
+            await read.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>One process at a time works on a generation; the claim goes with the snapshot's transaction.</summary>
+    private async Task<bool> ClaimAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql(
+            "select pg_try_advisory_xact_lock(hashtextextended($1, 0))", P(FormattableString.Invariant($"pulse:{log.Schema}.replay.{number}")));
+        return await command.ExecuteScalarAsync(cancellationToken) is true;
+    }
+
+    private Task BeginAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) => connection.Sql(
+        $"""
+         insert into {log.Schema}.generation_runs (generation, started_at, started_done, advanced_at) values ($1, clock_timestamp(), $2, clock_timestamp())
+         on conflict on constraint pk_generation_runs do update
+            set started_at = excluded.started_at, started_done = excluded.started_done, advanced_at = excluded.advanced_at
+         """,
+        P(generation.Number), P(generation.Done)).RunAsync(cancellationToken);
+
+    private async Task ReadAsync(
+        NpgsqlConnection connection, Generation generation, Rules rules, PartnerStandings standings, ChannelWriter<Task<Chunk>> chunks,
+        CancellationToken cancellationToken)
+    {
+        try
+        {
+            var stored = new List<Journeys.Stored>(ChunkSize);
+            await foreach (var journey in Journeys.StreamChangedAsync(
+                connection, log.Schema, generation.FoldedTo, generation.FoldedConversion, PassSize, cancellationToken))
+            {
+                stored.Add(journey);
+                if (stored.Count == ChunkSize)
+                {
+                    await HandAsync(stored);
+                    stored = new List<Journeys.Stored>(ChunkSize);
+                }
+            }
+
+            await HandAsync(stored);
+            chunks.Complete();
+        }
+        catch (Exception fault)
+        {
+            // Who writes throws it.
+            chunks.Complete(fault);
+        }
+
+        async Task HandAsync(List<Journeys.Stored> some)
+        {
+            if (some.Count > 0)
+            {
+                await chunks.WriteAsync(Task.Run(() => Chunk.Of(some, standings, rules), cancellationToken), cancellationToken);
+            }
+        }
+    }
+
+    /// <returns>The generation after the chunk; null where it is no longer as this pass left it.</returns>
+    private async Task<Generation?> WriteAsync(NpgsqlConnection connection, Generation expected, Chunk chunk, CancellationToken cancellationToken)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        if (await generations.LockAsync(connection, expected.Number, cancellationToken) != expected)
+        {
+            // Discarded, or completed otherwise.
+            return null;
+        }
+
+        // Up to the target each journey comes once, so there is nothing to replace; a journey that changes later comes again.
+        await generations.StoreAsync(
+            connection, expected.Number, chunk.Journeys, chunk.Decisions, fresh: chunk.Last.ChangedAt <= expected.Target, cancellationToken);
+        var folded = expected with
+        {
+            FoldedTo = chunk.Last.ChangedAt,
+            FoldedConversion = chunk.Last.ConversionId,
+            Done = Math.Min(expected.Total, expected.Done + chunk.Journeys.Length),
+        };
+        await generations.SaveAsync(connection, folded, cancellationToken);
+        await connection.Sql($"update {log.Schema}.generation_runs set advanced_at = clock_timestamp() where generation = $1", P(expected.Number))
+            .RunAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return folded;
+    }
+
+    private sealed record Chunk(Journey[] Journeys, Decision[] Decisions, Journeys.Stored Last)
+    {
+        public static Chunk Of(List<Journeys.Stored> stored, PartnerStandings standings, Rules rules)
+        {
+            var journeys = stored.ConvertAll(s => Projection.Journeys.Deserialize(s.Facts, s.Touches)).ToArray();
+            return new Chunk(journeys, Generations.Decide(journeys, standings, rules), stored[^1]);
+        }
+    }
+}
