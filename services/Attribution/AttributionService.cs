@@ -3,10 +3,12 @@ using Microsoft.Extensions.Options;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Intake;
+using PartnerPulse.Attribution.Leakage;
 using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Attribution.Matches;
 using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Attribution.Receipts;
+using PartnerPulse.Attribution.Reconciliations;
 using PartnerPulse.Attribution.Replays;
 using PartnerPulse.Attribution.RuleSets;
 using PartnerPulse.Attribution.Seals;
@@ -73,6 +75,9 @@ public static class AttributionService
         builder.Services.AddSingleton<ReadStatements>();
         builder.Services.AddSingleton<CloseStatement>();
         builder.Services.AddSingleton<VerifyStatement>();
+        builder.Services.AddSingleton<Reconcile>();
+        builder.Services.AddSingleton<ReadReconciliations>();
+        builder.Services.AddSingleton<ReadLeakage>();
         builder.Services.AddSingleton<IStatusSource, AttributionStatus>();
         builder.Services.AddHealthChecks().AddCheck<ProjectorCheck>("projector");
     }
@@ -96,6 +101,9 @@ public static class AttributionService
         VerifyStatement.Map(app);
         AttestClick.Map(app);
         VerifyLog.Map(app);
+        Reconcile.Map(app);
+        ReadReconciliations.Map(app);
+        ReadLeakage.Map(app);
         SetAsideEndpoints.Map(app);
         RequestRebuild.Map(app);
     }

@@ -21,6 +21,7 @@ internal static class PulseCommand
             ReplayCommand.Build(),
             ReceiptCommand.Build(),
             VerifyCommand.Build(),
+            AuditCommand.Build(),
             TestCommand.Build(),
             BenchCommand.Build(),
             ServeCommand.Build(),

@@ -357,6 +357,21 @@ internal sealed class Journeys(string schema, ILogger logger)
         Introductions = journey.Introductions.IsEmpty ? journey.Introductions : [.. journey.Introductions.Select(Bare)],
     };
 
+    /// <summary>The journeys of those of the conversions that are known.</summary>
+    public static async Task<IReadOnlyList<Journey>> ReadManyAsync(
+        NpgsqlConnection connection, string schema, Guid[] conversions, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select facts, touches from {schema}.journeys where conversion_id = any($1)", P(conversions));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var journeys = new List<Journey>(conversions.Length);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            journeys.Add(Deserialize(reader.GetFieldValue<byte[]>(0), reader.GetFieldValue<byte[]>(1)));
+        }
+
+        return journeys;
+    }
+
     private static async Task<IReadOnlyList<Person>> ReadPeopleAsync(NpgsqlCommand command, CancellationToken cancellationToken)
     {
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);

@@ -1,4 +1,5 @@
--- The ledger and the statements, derived from credits_revised and statement_closed alone. Both can be dropped and rebuilt.
+-- The ledger and the statements are derived from credits_revised and statement_closed alone, and can be dropped and rebuilt; the
+-- reconciliations are not.
 
 -- What one revision changed of one partner's part of one conversion; nothing here is ever changed. position is that of the revision in the
 -- log; occurred_on is the day of the conversion in UTC, from which the holding period counts; period is the month whose statement has the
@@ -31,4 +32,20 @@ create table if not exists {schema}.statements (
     position bigint  not null,
     closed   json    not null,
     constraint pk_statements primary key (period)
+);
+
+-- What partners claimed and what became of each line. Not derived, and never dropped; no customer is in there.
+create table if not exists {schema}.reconciliations (
+    id         uuid        not null,
+    partner_id varchar     not null,
+    created_at timestamptz not null,
+    summary    json        not null,
+    constraint pk_reconciliations primary key (id)
+);
+create table if not exists {schema}.reconciliation_lines (
+    id      uuid    not null,
+    number  int     not null,
+    verdict varchar not null,
+    line    json    not null,
+    constraint pk_reconciliation_lines primary key (id, number)
 );

@@ -15,6 +15,8 @@ public class PulseCommandTests
     [InlineData("replay --model time-decay --half-life 3 --window 30 --promote")]
     [InlineData("replay --rules rules.json --discard")]
     [InlineData("receipt shop 1001")]
+    [InlineData("audit 2026-10")]
+    [InlineData("audit 2026-10 --partner acme --claims list.csv")]
     [InlineData("demo --seed 7 --url http://localhost:1")]
     public void These_are_understood(string line) => Assert.Empty(Parse(line));
 
@@ -30,6 +32,8 @@ public class PulseCommandTests
     [InlineData("replay --model best", "best")]
     [InlineData("replay --model linear --promote --discard", "--promote")]
     [InlineData("receipt shop", "receipt")]
+    [InlineData("audit october", "is not a month")]
+    [InlineData("audit 2026-10 --partner acme", "belong together")]
     public void These_are_refused_and_the_fault_is_named(string line, string named) =>
         Assert.Contains(Parse(line), error => error.Contains(named, StringComparison.Ordinal));
 
