@@ -46,13 +46,16 @@ public sealed record RevisionCause
     public const string Suspension = "suspension";
     public const string Reinstatement = "reinstatement";
 
+    /// <summary>A partner came into another group.</summary>
+    public const string Group = "group";
+
     /// <summary>The conversion's coupon was assigned or withdrawn.</summary>
     public const string Coupon = "coupon";
 
     /// <summary>A click that came in after the conversion.</summary>
     public const string LateClick = "late-click";
 
-    /// <summary>A visitor became known to be the customer.</summary>
+    /// <summary>A visitor, or a partner, became known to be the customer.</summary>
     public const string Identity = "identity";
 
     /// <summary>Another conversion of the same customer.</summary>

@@ -20,7 +20,7 @@ public sealed record CustomerErased : IEvent
     public required IReadOnlyList<Guid> Conversions { get; init; }
 
     /// <summary>
-    /// Ids of the <see cref="VisitorIdentified"/> that held the key. They were derived from it, so they have others now, and these
+    /// Ids of the <see cref="VisitorIdentified"/> and <see cref="PartnerIdentified"/> that held the key. They were derived from it, so they have others now, and these
     /// are absent once the event was handed on.
     /// </summary>
     public IReadOnlyList<Guid>? Identities { get; init; }

@@ -25,6 +25,7 @@ public static class EventTypes
         Row("partner_enrolled", ContractsJson.Default.PartnerEnrolled),
         Row("partner_suspended", ContractsJson.Default.PartnerSuspended),
         Row("partner_reinstated", ContractsJson.Default.PartnerReinstated),
+        Row("partner_grouped", ContractsJson.Default.PartnerGrouped),
         Row("link_published", ContractsJson.Default.LinkPublished),
         Row("link_retired", ContractsJson.Default.LinkRetired),
         Row("program_configured", ContractsJson.Default.ProgramConfigured),
@@ -39,6 +40,7 @@ public static class EventTypes
         Row("coupon_assigned", ContractsJson.Default.CouponAssigned),
         Row("coupon_withdrawn", ContractsJson.Default.CouponWithdrawn),
         Row("visitor_identified", ContractsJson.Default.VisitorIdentified),
+        Row("partner_identified", ContractsJson.Default.PartnerIdentified),
         Row("customer_erased", ContractsJson.Default.CustomerErased),
         Row("statement_closed", ContractsJson.Default.StatementClosed),
     ];

@@ -59,6 +59,10 @@ public static class Ids
     public static Guid Identity(string program, string customerKey, string? visitorId, Guid? clickId) =>
         Derive("identity", program, customerKey, visitorId ?? "", clickId?.ToString("N") ?? "");
 
+    /// <summary>The fact that this customer is a partner itself.</summary>
+    public static Guid PartnerIdentity(string program, string customerKey, string partnerId) =>
+        Derive("partner-identity", program, customerKey, partnerId);
+
     /// <summary>The stream of a click: its visitor's, or its own where there is none.</summary>
     public static Guid ClickStream(ClickRecorded click) => ClickStream(click.ProgramId, click.EventId, click.VisitorId);
 

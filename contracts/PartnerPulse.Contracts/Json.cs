@@ -20,6 +20,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(PartnerEnrolled))]
 [JsonSerializable(typeof(PartnerSuspended))]
 [JsonSerializable(typeof(PartnerReinstated))]
+[JsonSerializable(typeof(PartnerGrouped))]
 [JsonSerializable(typeof(LinkPublished))]
 [JsonSerializable(typeof(LinkRetired))]
 [JsonSerializable(typeof(ProgramConfigured))]
@@ -34,6 +35,7 @@ namespace PartnerPulse.Contracts;
 [JsonSerializable(typeof(CouponAssigned))]
 [JsonSerializable(typeof(CouponWithdrawn))]
 [JsonSerializable(typeof(VisitorIdentified))]
+[JsonSerializable(typeof(PartnerIdentified))]
 [JsonSerializable(typeof(CustomerErased))]
 [JsonSerializable(typeof(StatementClosed))]
 public sealed partial class ContractsJson : JsonSerializerContext;

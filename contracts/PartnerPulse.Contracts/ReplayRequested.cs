@@ -11,5 +11,11 @@ public sealed record ReplayRequested : IEvent
 
     /// <summary>The generation that the replay writes.</summary>
     public required int Generation { get; init; }
+
+    /// <summary>
+    /// Versions that judge what <see cref="RulesVersion"/> does not apply to, the first that applies: those of the generation that
+    /// counted when the replay was requested. The last applies to everything. Absent where the replay's own does.
+    /// </summary>
+    public IReadOnlyList<int>? Under { get; init; }
     public string? By { get; init; }
 }

@@ -79,10 +79,11 @@ internal sealed class Candidates
     /// <param name="touch">Its index, or <see cref="Coupon"/>.</param>
     /// <param name="partnerNumber">Number of its partner in <see cref="FactNames"/>.</param>
     /// <param name="forfeits">The partner keeps its share and is not paid.</param>
-    public void Add(int touch, int partnerNumber, bool forfeits)
+    /// <param name="ticks">When it was clicked; of no meaning for <see cref="Coupon"/>.</param>
+    public void Add(int touch, int partnerNumber, bool forfeits, long ticks)
     {
         var partner = NumberOf(partnerNumber);
-        Put(touch, partner < 0 ? AddPartner(partnerNumber, forfeits) : partner, ticks: 0);
+        Put(touch, partner < 0 ? AddPartner(partnerNumber, forfeits) : partner, ticks);
     }
 
     /// <summary>The rules that look at one touch alone.</summary>
@@ -108,22 +109,21 @@ internal sealed class Candidates
             return Stop.AfterConversion;
         }
 
-        return conversion.Ticks - touch.Ticks > terms.WindowTicks ? Stop.OutsideWindow : terms.Judged(touch.Request);
+        return conversion.Ticks - touch.Ticks > terms.WindowTicks(touch.Partner) ? Stop.OutsideWindow : terms.Judged(touch.Request);
     }
 
     /// <summary>The rules that look at the partner and its earlier touches; a touch that passes is counted.</summary>
     private Stop Admit(int index, in TouchFacts touch, in ConversionFacts conversion, Terms terms)
     {
-        var suspended = terms.IsSuspended(touch.Partner, conversion.Ticks);
-        if (suspended && terms.PassesOn)
+        if (terms.StopOf(touch.Partner, conversion, out var forfeits) is var stop and not Stop.None)
         {
-            return Stop.SuspendedPartner;
+            return stop;
         }
 
         var partner = NumberOf(touch.Partner);
         if (partner < 0)
         {
-            partner = AddPartner(touch.Partner, suspended);
+            partner = AddPartner(touch.Partner, forfeits);
         }
         else if (terms.RepeatTicks > 0 && touch.Ticks - _lastCounted[partner] <= terms.RepeatTicks)
         {

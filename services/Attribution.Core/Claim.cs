@@ -31,14 +31,81 @@ internal sealed class Claim
     /// <summary>A partner has it by the coupon, the conversion's own or that of the lead.</summary>
     public bool IsByCoupon => Candidates.Touch[0] == Candidates.Coupon;
 
+    /// <summary>The place among the terms of those under which it was found.</summary>
+    public int Place { get; private set; }
+
+    /// <summary>The place of those under which the lead's was, where it is inherited.</summary>
+    public int PlaceOfLead => _ofLead!.Place;
+
     public static Claim New() => new(new Claim(null));
 
-    /// <summary>Finds the claim to the journey's conversion.</summary>
+    /// <summary>Finds the claim to the journey's conversion under the terms that are in force for it.</summary>
+    /// <param name="journey">The journey.</param>
+    /// <param name="terms">The newest first; the last are for everything.</param>
     /// <returns>Whether anybody has one.</returns>
-    public bool Find(in JourneyFacts journey, Terms terms) => Find(journey, journey.Conversion, terms);
+    public bool Find(in JourneyFacts journey, ReadOnlySpan<Terms> terms) => Find(journey, journey.Conversion, terms, from: 0);
 
-    private bool Find(in JourneyFacts journey, in ConversionFacts conversion, Terms terms)
+    private bool Find(in JourneyFacts journey, in ConversionFacts conversion, ReadOnlySpan<Terms> terms, int from)
     {
+        for (var place = from; place < terms.Length - 1; place++)
+        {
+            var (rules, since) = (terms[place].Rules, terms[place].EffectiveTicks);
+            if ((rules.Scope.Applies == ScopeTime.ConversionsFrom && conversion.Ticks < since) || (rules.Scope.NewCustomers && conversion.NewCustomer != true))
+            {
+                continue;
+            }
+
+            var claimed = Find(journey, conversion, terms, place, terms[place]);
+            if (rules.Scope.Applies == ScopeTime.TouchesFrom && EarliestTicks(conversion, claimed) < since)
+            {
+                continue;
+            }
+
+            if (rules.Scope.Partner is null || (claimed && IsAnyInScope(terms[place])))
+            {
+                return claimed;
+            }
+
+            // The partner has nothing under these rules. Where it would have something under those beneath, these take it away.
+            var beneath = Find(journey, conversion, terms, place + 1);
+            return beneath && IsAnyInScope(terms[place]) ? Find(journey, conversion, terms, place, terms[place]) : beneath;
+        }
+
+        return Find(journey, conversion, terms, terms.Length - 1, terms[^1]);
+    }
+
+    /// <summary>When the first touch that counts was clicked; without any, when the conversion happened.</summary>
+    private long EarliestTicks(in ConversionFacts conversion, bool claimed)
+    {
+        var earliest = long.MaxValue;
+        for (var i = 0; claimed && i < Candidates.Count; i++)
+        {
+            if (Candidates.Touch[i] != Candidates.Coupon)
+            {
+                earliest = long.Min(earliest, Candidates.Ticks[i]);
+            }
+        }
+
+        return earliest == long.MaxValue ? conversion.Ticks : earliest;
+    }
+
+    private bool IsAnyInScope(Terms terms)
+    {
+        foreach (var partner in Candidates.Partners)
+        {
+            if (terms.IsInScope(partner))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Finds it under the terms of one place.</summary>
+    private bool Find(in JourneyFacts journey, in ConversionFacts conversion, ReadOnlySpan<Terms> all, int place, Terms terms)
+    {
+        Place = place;
         var touches = journey.TouchesOf(conversion);
         _touches = touches.Length;
         InheritedFrom = null;
@@ -59,7 +126,7 @@ internal sealed class Claim
             return StopAll(Stop.CouponOverride, OfCoupon(coupon, conversion, terms));
         }
 
-        if (kindCounts && terms.Rules.Inherit is { } inherit && Inherited(journey, conversion, terms, inherit))
+        if (kindCounts && terms.Rules.Inherit is { } inherit && Inherited(journey, conversion, all, terms, inherit))
         {
             return StopAll(Stop.Inherited, claimed: true);
         }
@@ -79,7 +146,7 @@ internal sealed class Claim
     {
         var partner = conversion.CouponPartner;
         return partner == ConversionFacts.NoPartner || terms.Rules.Coupon is null or CouponUse.Ignore
-            || (terms.PassesOn && terms.IsSuspended(partner, conversion.Ticks))
+            || terms.StopOf(partner, conversion, out _) != Stop.None
             ? Nobody
             : partner;
     }
@@ -87,13 +154,16 @@ internal sealed class Claim
     private bool OfCoupon(int partner, in ConversionFacts conversion, Terms terms)
     {
         Candidates.Clear(1);
-        Candidates.Add(Candidates.Coupon, partner, forfeits: terms.IsSuspended(partner, conversion.Ticks));
+        Candidates.Add(Candidates.Coupon, partner, forfeits: terms.IsSuspended(partner, conversion.Ticks), conversion.Ticks);
         Weigh()[0] = 1;
         return true;
     }
 
-    /// <summary>The claim to the earliest lead or signup in the order of events that is near enough, was credited, and leaves something.</summary>
-    private bool Inherited(in JourneyFacts journey, in ConversionFacts conversion, Terms terms, Inherit inherit)
+    /// <summary>
+    /// The claim to the earliest lead or signup in the order of events that is near enough, was credited under the terms in force for
+    /// it, and leaves something.
+    /// </summary>
+    private bool Inherited(in JourneyFacts journey, in ConversionFacts conversion, ReadOnlySpan<Terms> all, Terms terms, Inherit inherit)
     {
         // A lead has no introductions of its own: what it is asked under is the same journey, and it never comes here.
         if (_ofLead is null)
@@ -105,8 +175,8 @@ internal sealed class Claim
         {
             var age = conversion.Ticks - journey.Conversions[lead].Ticks;
             if (age <= (inherit.Days ?? long.MaxValue / TimeSpan.TicksPerDay) * TimeSpan.TicksPerDay
-                && _ofLead.Find(journey, journey.Conversions[lead], terms)
-                && Take(_ofLead, conversion, terms))
+                && _ofLead.Find(journey, journey.Conversions[lead], all, from: 0)
+                && Take(_ofLead, journey.TouchesOf(journey.Conversions[lead]), conversion, terms))
             {
                 InheritedFrom = lead;
                 return true;
@@ -118,22 +188,23 @@ internal sealed class Claim
 
     /// <summary>
     /// The shares of a lead for a later conversion. Who is suspended is asked anew at its time: under pass-on the others share what is
-    /// left, and false says that nothing is; under forfeit the partner keeps its share unpaid.
+    /// left, and false says that nothing is; under forfeit the partner keeps its share unpaid. Nor does a partner inherit its own
+    /// purchase where that is excluded.
     /// </summary>
-    private bool Take(Claim lead, in ConversionFacts conversion, Terms terms)
+    private bool Take(Claim lead, ReadOnlySpan<TouchFacts> touches, in ConversionFacts conversion, Terms terms)
     {
         var candidates = lead.Candidates;
         Candidates.Clear(candidates.Count);
         for (var i = 0; i < candidates.Count; i++)
         {
             var partner = candidates.Partners[candidates.Partner[i]];
-            var suspended = terms.IsSuspended(partner, conversion.Ticks);
-            if (lead.Weights[i] == 0 || (suspended && terms.PassesOn))
+            if (lead.Weights[i] == 0 || terms.StopOf(partner, conversion, out var forfeits) != Stop.None)
             {
                 continue;
             }
 
-            Candidates.Add(candidates.Touch[i], partner, suspended);
+            var touch = candidates.Touch[i];
+            Candidates.Add(touch, partner, forfeits, touch == Candidates.Coupon ? conversion.Ticks : touches[touch].Ticks);
             Weigh()[^1] = lead.Weights[i];
         }
 

@@ -1,23 +1,15 @@
 namespace PartnerPulse.Attribution.Core;
 
+/// <summary>What one entry of the commission list pays one partner.</summary>
+/// <param name="Partner">Number of the partner among the candidates.</param>
+/// <param name="Entry">Index in the list, from 0.</param>
+/// <param name="AmountMinor">The piece of the partner's part of the net that it pays on.</param>
+/// <param name="CommissionMinor">What it pays.</param>
+internal readonly record struct CommissionPart(int Partner, int Entry, long AmountMinor, long CommissionMinor);
+
 /// <summary>What a partner is paid for its part.</summary>
 internal static class Commission
 {
-    /// <summary>Index in the list of the first entry that matches; -1 where none does.</summary>
-    public static int IndexOfMatch(Rules rules, Contracts.ConversionKind kind, string currency, string partnerId)
-    {
-        var entries = rules.Commission;
-        for (var i = 0; i < entries.Length; i++)
-        {
-            if (entries[i].Matches(kind, currency, partnerId))
-            {
-                return i;
-            }
-        }
-
-        return -1;
-    }
-
     /// <summary>Commission by number of the partner among the candidates, in minor units.</summary>
     /// <param name="conversion">The conversion.</param>
     /// <param name="currency">Its currency.</param>
@@ -28,11 +20,13 @@ internal static class Commission
     /// <param name="amountOf">Each partner's part of the net.</param>
     /// <param name="commissionOf">As long as the others; all of it is written.</param>
     /// <param name="flatParts">As long; for a flat sum on its way.</param>
+    /// <param name="paid">What it is made of; all of it is written.</param>
     public static void Of(
         in ConversionFacts conversion, string currency, Terms terms, Candidates candidates, ReadOnlySpan<long> weightOf, long total,
-        ReadOnlySpan<long> amountOf, Span<long> commissionOf, Span<long> flatParts)
+        ReadOnlySpan<long> amountOf, Span<long> commissionOf, Span<long> flatParts, List<CommissionPart> paid)
     {
         commissionOf.Clear();
+        paid.Clear();
         var entries = terms.Rules.Commission;
         if (entries.IsEmpty)
         {
@@ -42,44 +36,147 @@ internal static class Commission
         var splitEntry = -1;
         for (var partner = 0; partner < commissionOf.Length; partner++)
         {
-            if (candidates.Forfeits[partner])
+            // Who has nothing of the conversion is paid nothing for it, no minimum either.
+            if (candidates.Forfeits[partner] || weightOf[partner] == 0)
             {
                 continue;
             }
 
-            var match = IndexOfMatch(terms.Rules, conversion.Kind, currency, terms.PartnerId(candidates.Partners[partner]));
-            if (match < 0)
+            var first = paid.Count;
+            Match(conversion, currency, terms, candidates.Partners[partner], partner, amountOf[partner], paid);
+            for (var i = first; i < paid.Count; i++)
             {
-                continue;
-            }
+                var entry = entries[paid[i].Entry];
+                if (entry.FlatMinor is { } flat && splitEntry != paid[i].Entry)
+                {
+                    // A flat sum is for the whole conversion: it is split over all its partners, and whoever matches another entry,
+                    // or forfeits, leaves its part.
+                    splitEntry = paid[i].Entry;
+                    Split.LargestRemainder(AfterRefunds(flat, conversion), weightOf, total, flatParts);
+                }
 
-            var entry = entries[match];
-            if (entry.PercentBasisPoints is { } basisPoints)
+                var commission = entry.PercentBasisPoints is { } basisPoints
+                    ? Bounded(Split.Scale(paid[i].AmountMinor, basisPoints, 10_000), entry, conversion)
+                    : flatParts[partner];
+                paid[i] = paid[i] with { CommissionMinor = commission };
+                commissionOf[partner] += commission;
+            }
+        }
+    }
+
+    /// <summary>The entries that pay the partner, each with its piece of the partner's part of the net. The pieces add up to at most that.</summary>
+    private static void Match(
+        in ConversionFacts conversion, string currency, Terms terms, int partnerNumber, int partner, long amount, List<CommissionPart> paid)
+    {
+        var (entries, id) = (terms.Rules.Commission, terms.PartnerId(partnerNumber));
+        var group = terms.GroupAt(partnerNumber, conversion.Ticks);
+        if (terms.HasProducts && conversion.Items != FactNames.None)
+        {
+            MatchItems(conversion, currency, terms, id, group, partner, amount, paid);
+            return;
+        }
+
+        for (var i = 0; i < entries.Length; i++)
+        {
+            if (entries[i].Product is null && entries[i].Matches(conversion, currency, id, group))
             {
-                commissionOf[partner] = Split.Scale(amountOf[partner], basisPoints, 10_000);
-                continue;
+                paid.Add(new CommissionPart(partner, i, amount, 0));
+                return;
             }
-
-            // A flat sum is for the whole conversion: it is split over all its partners, and whoever matches another entry,
-            // or forfeits, leaves its part.
-            if (splitEntry != match)
-            {
-                splitEntry = match;
-                Split.LargestRemainder(FlatMinor(entry.FlatMinor!.Value, conversion), weightOf, total, flatParts);
-            }
-
-            commissionOf[partner] = flatParts[partner];
         }
     }
 
     /// <summary>
-    /// A refund takes a flat sum down in proportion. An order that was worth nothing has no proportion: it pays in full unless it
-    /// was cancelled.
+    /// Entries take from the order one after the other: one with a product its items, one without all that is left, which is the other
+    /// items and what the order costs beyond its items. The partner's part is split in the same proportions, exactly.
     /// </summary>
-    private static long FlatMinor(long flat, in ConversionFacts conversion) =>
-        conversion.OriginalMinor > 0 ? Split.Scale(flat, conversion.NetMinor, conversion.OriginalMinor)
+    private static void MatchItems(
+        in ConversionFacts conversion, string currency, Terms terms, string id, string? group, int partner, long amount, List<CommissionPart> paid)
+    {
+        var (entries, items) = (terms.Rules.Commission, terms.ItemsOf(conversion));
+        var taken = new bool[items.Length];
+        var left = items.Length;
+        var beyond = conversion.OriginalMinor;
+        foreach (var item in items)
+        {
+            beyond -= item.AmountMinor;
+        }
+
+        beyond = long.Max(0, beyond);
+        var first = paid.Count;
+        var weights = new List<long>();
+        for (var i = 0; i < entries.Length; i++)
+        {
+            if (!entries[i].Matches(conversion, currency, id, group))
+            {
+                continue;
+            }
+
+            var product = entries[i].Product;
+            var (found, weight) = (0, 0L);
+            for (var item = 0; item < items.Length; item++)
+            {
+                if (!taken[item] && (product is null || items[item].Product == product))
+                {
+                    (taken[item], found, weight) = (true, found + 1, weight + items[item].AmountMinor);
+                }
+            }
+
+            left -= found;
+            if (product is null && (found > 0 || beyond > 0 || weights.Count == 0))
+            {
+                paid.Add(new CommissionPart(partner, i, 0, 0));
+                weights.Add(weight + beyond);
+                beyond = 0;
+                break;
+            }
+
+            if (product is not null && found > 0)
+            {
+                paid.Add(new CommissionPart(partner, i, 0, 0));
+                weights.Add(weight);
+            }
+        }
+
+        if (amount == 0)
+        {
+            return;
+        }
+
+        // What no entry took is a piece like the others, and pays nothing.
+        for (var item = 0; left > 0 && item < items.Length; item++)
+        {
+            beyond += taken[item] ? 0 : items[item].AmountMinor;
+        }
+
+        weights.Add(beyond);
+        var pieces = new long[weights.Count];
+        Split.LargestRemainder(amount, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(weights), weights.Sum(), pieces);
+        for (var i = first; i < paid.Count; i++)
+        {
+            paid[i] = paid[i] with { AmountMinor = pieces[i - first] };
+        }
+    }
+
+    /// <summary>Cap and minimum are of the order as it was: refunds take them down as they take down everything.</summary>
+    private static long Bounded(long commission, CommissionEntry entry, in ConversionFacts conversion)
+    {
+        if (entry.CapMinor is { } cap)
+        {
+            commission = long.Min(commission, AfterRefunds(cap, conversion));
+        }
+
+        return entry.MinimumMinor is { } minimum ? long.Max(commission, AfterRefunds(minimum, conversion)) : commission;
+    }
+
+    /// <summary>
+    /// A refund takes a sum of the rules down in proportion. An order that was worth nothing has no proportion: it pays in full unless
+    /// it was cancelled.
+    /// </summary>
+    private static long AfterRefunds(long sum, in ConversionFacts conversion) =>
+        conversion.OriginalMinor > 0 ? Split.Scale(sum, conversion.NetMinor, conversion.OriginalMinor)
         : conversion.Cancelled ? 0
-        : flat;
+        : sum;
 
     /// <summary>
     /// Each partner's commission over its touches by their amounts, or by their weights where the partner's amount is nothing.

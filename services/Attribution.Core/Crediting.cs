@@ -19,6 +19,15 @@ public sealed record Decision
 
     public required bool Credited { get; init; }
 
+    /// <summary>The place in <see cref="RulesInForce.Versions"/> of the version that judged it.</summary>
+    public required int Place { get; init; }
+
+    /// <summary>The place of the version that judged <see cref="InheritedFrom"/>; null where it is.</summary>
+    public int? InheritedPlace { get; init; }
+
+    /// <summary>What each commission is made of, by the entries that pay it.</summary>
+    public ImmutableArray<PaidPart> Paid { get; init; } = [];
+
     /// <summary>
     /// Why nobody, where nobody is credited: <see cref="StopReason.NoTouches"/>, <see cref="StopReason.KindNotCredited"/>, or the
     /// reason that stopped the touch that came furthest through the rules. Null where somebody is.
@@ -84,6 +93,9 @@ public sealed record TouchVerdict
 /// <param name="CommissionMinor">Part of the partner's commission.</param>
 public sealed record CreditPart(Touch? Touch, string PartnerId, bool Forfeited, long Weight, decimal Share, long AmountMinor, long CommissionMinor);
 
+/// <summary>What one entry of the commission list pays one partner; see <see cref="CommissionPart"/>.</summary>
+public sealed record PaidPart(string PartnerId, int Entry, long AmountMinor, long CommissionMinor);
+
 /// <summary>What the rules made of the coupon on a conversion.</summary>
 /// <param name="PartnerId">Who held it when the conversion happened.</param>
 /// <param name="StoppedBy">Why it has nothing (<see cref="StopReason"/>); null where it has the conversion.</param>
@@ -93,8 +105,11 @@ public sealed record CouponVerdict(string PartnerId, string? StoppedBy);
 public static class Crediting
 {
     /// <summary>Pure: the same journey, standings and rules give the same decision, on every machine.</summary>
-    public static Decision Decide(Journey journey, PartnerStandings standings, Rules rules) =>
+    public static Decision Decide(Journey journey, PartnerStandings standings, RulesInForce rules) =>
         Decide(journey, new Judge(new FactNames(), standings, rules));
+
+    /// <summary>The same under one version alone, which judges everything whatever its scope says.</summary>
+    public static Decision Decide(Journey journey, PartnerStandings standings, Rules rules) => Decide(journey, standings, RulesInForce.Only(rules));
 
     /// <summary>The same by one judge for many journeys; not for two threads at once.</summary>
     public static Decision Decide(Journey journey, Judge judge)
@@ -115,6 +130,7 @@ public static class Crediting
             OriginalMinor = conversion.AmountMinor,
             NetMinor = conversions[0].NetMinor,
             Credited = credited,
+            Place = judge.Place,
             Touches = [],
             Coupon = coupon,
             Partners = [],
@@ -154,6 +170,8 @@ public static class Crediting
         {
             Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
             InheritedFrom = inheritedFrom?.Conversion,
+            InheritedPlace = inheritedFrom is null ? null : claim.PlaceOfLead,
+            Paid = [.. judge.Paid.Select(p => new PaidPart(judge.Names.PartnerId(judge.Partners[p.Partner]), p.Entry, p.AmountMinor, p.CommissionMinor))],
             Given = given ? ImmutableCollectionsMarshal.AsImmutableArray(parts) : [],
             Partners = Partners(judge),
         };
@@ -172,6 +190,7 @@ public static class Crediting
             : rules.Coupon is null or CouponUse.Ignore ? StopReason.CouponIgnored
             : rules.Suspended == SuspendedPartners.PassOn && judge.Standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt)
                 ? StopReason.SuspendedPartner
+            : rules.SelfReferral == SelfReferrals.Exclude && journey.OwnPurchaseOf.Contains(partner) ? StopReason.SelfReferral
             : claim?.InheritedFrom is not null ? StopReason.Inherited
             : claim is { IsByCoupon: true } ? null
             : StopReason.CouponFallback;

@@ -4,5 +4,5 @@ namespace PartnerPulse.Attribution.Core;
 public static class Engine
 {
     /// <summary>Raised whenever any credit of any history could come out differently; a replay is then due.</summary>
-    public const string Version = "3";
+    public const string Version = "4";
 }

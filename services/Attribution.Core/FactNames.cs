@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using PartnerPulse.Contracts;
 
 namespace PartnerPulse.Attribution.Core;
@@ -20,6 +21,11 @@ public sealed class FactNames
     private readonly Numbered<(string Program, string Partner)> _partners = new(EqualityComparer<(string, string)>.Default);
     private readonly Numbered<ClickRequest> _requests = new(EqualityComparer<ClickRequest>.Default);
     private readonly Numbered<string> _currencies = new(StringComparer.Ordinal);
+    private readonly Numbered<ImmutableArray<ItemFacts>> _items = new(Sequences<ItemFacts>.Equality);
+    private readonly Numbered<ImmutableArray<int>> _ownPurchases = new(Sequences<int>.Equality);
+
+    /// <summary>The number of no items and of nobody.</summary>
+    public const int None = -1;
 
     public int Partners => _partners.Names.Count;
 
@@ -41,6 +47,16 @@ public sealed class FactNames
 
     public string CurrencyCode(int number) => _currencies.Names[number];
 
+    public int Items(IReadOnlyList<LineItem>? items) => items is null or [] ? None : _items.NumberOf([.. items.Select(ItemFacts.Of)]);
+
+    /// <summary>In the order of the conversion.</summary>
+    internal ImmutableArray<ItemFacts> ItemsOf(int number) => _items.Names[number];
+
+    public int OwnPurchase(string program, ImmutableArray<string> partners) =>
+        partners.IsEmpty ? None : _ownPurchases.NumberOf([.. partners.Select(partner => Partner(program, partner))]);
+
+    internal bool IsOwnPurchaseOf(int number, int partner) => number != None && _ownPurchases.Names[number].Contains(partner);
+
     private sealed class Numbered<T>(IEqualityComparer<T> equality)
         where T : notnull
     {
@@ -60,4 +76,31 @@ public sealed class FactNames
             return number;
         }
     }
+
+    private sealed class Sequences<T> : IEqualityComparer<ImmutableArray<T>>
+        where T : notnull
+    {
+        public static Sequences<T> Equality { get; } = new();
+
+        public bool Equals(ImmutableArray<T> x, ImmutableArray<T> y) => x.AsSpan().SequenceEqual(y.AsSpan(), EqualityComparer<T>.Default);
+
+        public int GetHashCode(ImmutableArray<T> obj)
+        {
+            var hash = default(HashCode);
+            foreach (var item in obj)
+            {
+                hash.Add(item);
+            }
+
+            return hash.ToHashCode();
+        }
+    }
+}
+
+/// <summary>One item of an order.</summary>
+/// <param name="Product">What it is.</param>
+/// <param name="AmountMinor">What it costs; a line below zero (a discount) is of no product in particular and counts as nothing.</param>
+internal readonly record struct ItemFacts(string Product, long AmountMinor)
+{
+    public static ItemFacts Of(LineItem item) => new(item.Product, long.Max(0, item.AmountMinor));
 }

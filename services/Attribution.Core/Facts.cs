@@ -55,7 +55,16 @@ public readonly record struct ConversionFacts
 
     public required int TouchCount { get; init; }
 
+    /// <summary>Number of its items; <see cref="FactNames.None"/> where it names none.</summary>
+    public required int Items { get; init; }
+
+    /// <summary>Number of the partners whose own purchase it is; <see cref="FactNames.None"/> where it is nobody's.</summary>
+    public required int OwnPurchase { get; init; }
+
     public required ConversionKind Kind { get; init; }
+
+    /// <summary>What the shop says; null where it says nothing.</summary>
+    public required bool? NewCustomer { get; init; }
 
     /// <summary>The whole of it was called off, which an amount of zero cannot show.</summary>
     public required bool Cancelled { get; init; }
@@ -101,7 +110,10 @@ public readonly ref struct JourneyFacts(ReadOnlySpan<ConversionFacts> conversion
             CouponPartner = journey.CouponPartner is { } holder ? names.Partner(conversion.ProgramId, holder) : ConversionFacts.NoPartner,
             FirstTouch = touches.Count - start,
             TouchCount = journey.Touches.Length,
+            Items = names.Items(conversion.Items),
+            OwnPurchase = names.OwnPurchase(conversion.ProgramId, journey.OwnPurchaseOf),
             Kind = conversion.Kind,
+            NewCustomer = conversion.NewCustomer,
             Cancelled = Net.IsCancelled(journey),
             SameOrder = journey.SameOrder is not null,
         });

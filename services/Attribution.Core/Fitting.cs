@@ -22,7 +22,7 @@ public sealed class Fitting
         var model = rules.Model as Markov ?? throw new ArgumentException($"The model {rules.Model.Kind} is not fitted.", nameof(rules));
 
         // Which touches compete is the same under every model, and this one cannot weigh yet.
-        _judge = new Judge(new FactNames(), standings, rules with { Model = new Linear(), Commission = [] });
+        _judge = new Judge(new FactNames(), standings, RulesInForce.Only(rules with { Model = new Linear(), Commission = [] }));
         _transitions = new Transitions(_judge.Names, model.Order);
     }
 

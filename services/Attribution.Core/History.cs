@@ -87,7 +87,11 @@ public sealed class History
                 case OrderIdentitiesDeclared:
                     break; // What was found by it came as a merge.
 
-                case PartnerSuspended or PartnerReinstated:
+                case PartnerIdentified identified:
+                    CustomerOf(customers, identified.ProgramId, identified.CustomerKey).Is.Add(identified.PartnerId);
+                    break;
+
+                case PartnerSuspended or PartnerReinstated or PartnerGrouped:
                     standings.Add(@event);
                     break;
 
@@ -115,7 +119,7 @@ public sealed class History
                 .SelectMany(code => couponFacts.GetValueOrDefault(Ids.CouponStream(conversion.ProgramId, code), []));
             var statements = statementsOf.GetValueOrDefault(conversion.ConversionId, []);
             var identities = customer.Conversions.Append(conversion).Select(c => c.ConversionId).Distinct().SelectMany(id => identityOf.GetValueOrDefault(id, []));
-            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions, statements, identities));
+            journeys.Add(Journey.Assemble(conversion, customer.Ties, found, adjustments, coupons, customer.Conversions, statements, identities, customer.Is));
         }
 
         journeys.Sort((left, right) => Ids.CompareBytes(left.Conversion.ConversionId, right.Conversion.ConversionId));
@@ -193,5 +197,8 @@ public sealed class History
         public List<ConversionRecorded> Conversions { get; } = [];
 
         public List<VisitorIdentified> Identified { get; } = [];
+
+        /// <summary>Partners that it is itself.</summary>
+        public HashSet<string> Is { get; } = new(StringComparer.Ordinal);
     }
 }

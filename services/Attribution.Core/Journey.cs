@@ -50,6 +50,9 @@ public sealed record Journey(
     /// <summary>That it is the same sale as another conversion, and set aside; null where it stands for itself.</summary>
     public ConversionMerged? SameOrder { get; init; }
 
+    /// <summary>The partners whose own purchase it is, because its customer is one of theirs; ordinal, each once.</summary>
+    public ImmutableArray<string> OwnPurchaseOf { get; init; } = [];
+
     /// <summary>
     /// Picks what belongs to <paramref name="conversion"/> from supersets in any order and with duplicates, by the section
     /// <i>Whose touches</i>: (a) its click id, (b) its visitor id, (c) the visitor of the click found by (a), (d) the visitors
@@ -69,6 +72,7 @@ public sealed record Journey(
     /// </param>
     /// <param name="statements">Must hold every statement of its amount.</param>
     /// <param name="identities">Must hold every merge and separation of the conversion and of its introductions.</param>
+    /// <param name="ownCustomerOf">The partners that its customer is itself; not asked where it has no customer.</param>
     public static Journey Assemble(
         ConversionRecorded conversion,
         CustomerTies ties,
@@ -77,11 +81,13 @@ public sealed record Journey(
         IEnumerable<IEvent> coupons,
         IEnumerable<ConversionRecorded> introductions,
         IEnumerable<ConversionRestated>? statements = null,
-        IEnumerable<IEvent>? identities = null)
+        IEnumerable<IEvent>? identities = null,
+        IEnumerable<string>? ownCustomerOf = null)
     {
         var all = clicks as IReadOnlyCollection<ClickRecorded> ?? [.. clicks];
         var facts = coupons as IReadOnlyCollection<IEvent> ?? [.. coupons];
         var same = identities as IReadOnlyCollection<IEvent> ?? [.. identities ?? []];
+        var partners = ownCustomerOf as IReadOnlyCollection<string> ?? [.. ownCustomerOf ?? []];
         var own = new List<ConversionAdjusted>();
         foreach (var adjustment in adjustments)
         {
@@ -97,10 +103,11 @@ public sealed record Journey(
             InOrder(own, a => a),
             TouchesOf(conversion, ties, all),
             conversion.Coupon is { } code ? CouponHolders.At(facts, conversion.ProgramId, code, conversion.OccurredAt) : null,
-            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: [], statements: null, same))])
+            [.. Introducing(conversion, introductions).Select(lead => Assemble(lead, ties, all, adjustments: [], facts, introductions: [], statements: null, same, partners))])
         {
             Restated = restated,
             SameOrder = Core.SameOrder.Of(conversion, same),
+            OwnPurchaseOf = conversion.CustomerKey is null ? [] : [.. partners.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)],
         };
     }
 

@@ -1,12 +1,14 @@
 namespace PartnerPulse.Attribution.Core;
 
 /// <summary>
-/// Judges journeys under one rule set, one after the other, and keeps what the last one came to until the next. It allocates only
+/// Judges journeys under the rules in force, one after the other, and keeps what the last one came to until the next. It allocates only
 /// while it grows, so that it can go through millions of journeys. Not for two threads at once.
 /// </summary>
 public sealed class Judge
 {
     private readonly Claim _claim = Claim.New();
+    private readonly Terms[] _terms;
+    private readonly List<CommissionPart> _paid = [];
     private long[] _shares = [];
     private long[] _amounts = [];
     private long[] _weightOf = [];
@@ -18,16 +20,22 @@ public sealed class Judge
     /// <param name="names">Of the partners, requests and currencies in the facts; it may grow from journey to journey.</param>
     /// <param name="standings">Who was suspended when.</param>
     /// <param name="rules">The rules.</param>
-    public Judge(FactNames names, PartnerStandings standings, Rules rules)
+    public Judge(FactNames names, PartnerStandings standings, RulesInForce rules)
     {
-        (Names, Standings) = (names, standings);
-        Terms = new Terms(names, standings, rules);
+        (Names, Standings, InForce) = (names, standings, rules);
+        _terms = [.. rules.Versions.Select(version => new Terms(names, standings, version.Rules))];
     }
 
     public FactNames Names { get; }
 
     public PartnerStandings Standings { get; }
 
+    public RulesInForce InForce { get; }
+
+    /// <summary>The place in <see cref="InForce"/> of the version that judged the last journey.</summary>
+    public int Place => _claim.Place;
+
+    /// <summary>The rules that judged it.</summary>
     public Rules Rules => Terms.Rules;
 
     /// <summary>The partners that have a claim, by their numbers in <see cref="Names"/>, in order of their first candidate.</summary>
@@ -42,10 +50,13 @@ public sealed class Judge
     /// <summary>Commission by place in <see cref="Partners"/>, in minor units.</summary>
     public ReadOnlySpan<long> CommissionsMinor => _commissionOf.AsSpan(0, Partners.Length);
 
+    /// <summary>What each entry of the commission list pays each partner, in their orders.</summary>
+    internal IReadOnlyList<CommissionPart> Paid => _paid;
+
     /// <summary>A whole share is 10 to this power of units.</summary>
     public const int ShareDecimals = 18;
 
-    internal Terms Terms { get; }
+    internal Terms Terms => _terms[_claim.Place];
 
     internal Claim Claim => _claim;
 
@@ -61,7 +72,7 @@ public sealed class Judge
     /// <returns>Whether anybody is credited; where nobody is, only <see cref="Claim.Stops"/> says something.</returns>
     public bool Credits(in JourneyFacts journey)
     {
-        if (!_claim.Find(journey, Terms))
+        if (!_claim.Find(journey, _terms))
         {
             return false;
         }
@@ -89,7 +100,7 @@ public sealed class Judge
 
         Commission.Of(
             conversion, Names.CurrencyCode(conversion.Currency), Terms, candidates, _weightOf.AsSpan(0, partners), total, _amountOf.AsSpan(0, partners),
-            _commissionOf.AsSpan(0, partners), _flatParts.AsSpan(0, partners));
+            _commissionOf.AsSpan(0, partners), _flatParts.AsSpan(0, partners), _paid);
         return true;
     }
 

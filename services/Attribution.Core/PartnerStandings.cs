@@ -2,29 +2,35 @@ using PartnerPulse.Contracts;
 
 namespace PartnerPulse.Attribution.Core;
 
-/// <summary>Who was suspended when: the history of all partners, the same whatever order its events came in. Immutable.</summary>
+/// <summary>
+/// Who was suspended and who was in which group when: the history of all partners, the same whatever order its events came in.
+/// Immutable.
+/// </summary>
 public sealed class PartnerStandings
 {
     private readonly Dictionary<(string Program, string Partner), PartnerStanding> _byPartner;
 
     private PartnerStandings(Dictionary<(string Program, string Partner), PartnerStanding> byPartner) => _byPartner = byPartner;
 
-    /// <summary>Nobody was ever suspended.</summary>
+    /// <summary>Nobody was ever suspended or in a group.</summary>
     public static PartnerStandings Empty { get; } = new([]);
 
-    /// <summary>Takes the suspensions and reinstatements among <paramref name="events"/>; the others say nothing about standing.</summary>
+    /// <summary>The partner of whose standing the fact says something; null where it says nothing of any.</summary>
+    public static string? PartnerOf(IEvent fact) => fact switch
+    {
+        PartnerSuspended suspended => suspended.PartnerId,
+        PartnerReinstated reinstated => reinstated.PartnerId,
+        PartnerGrouped grouped => grouped.PartnerId,
+        _ => null,
+    };
+
+    /// <summary>Takes what is said of standing among <paramref name="events"/>; the others say nothing about it.</summary>
     public static PartnerStandings From(IEnumerable<IEvent> events)
     {
         var changes = new Dictionary<(string Program, string Partner), List<IEvent>>();
         foreach (var @event in events)
         {
-            var partner = @event switch
-            {
-                PartnerSuspended suspended => suspended.PartnerId,
-                PartnerReinstated reinstated => reinstated.PartnerId,
-                _ => null,
-            };
-            if (partner is null)
+            if (PartnerOf(@event) is not { } partner)
             {
                 continue;
             }
@@ -50,18 +56,26 @@ public sealed class PartnerStandings
     /// <summary>Whether the partner of that program was suspended at that instant; see <see cref="PartnerStanding.IsSuspended"/>.</summary>
     public bool IsSuspended(string programId, string partnerId, DateTimeOffset at) => Of(programId, partnerId)?.IsSuspended(at.UtcTicks) ?? false;
 
-    /// <summary>The history of one partner; null where it was never suspended nor reinstated.</summary>
+    /// <summary>The group that the partner of that program was in at that instant; null where it was in none.</summary>
+    public string? GroupOf(string programId, string partnerId, DateTimeOffset at) => Of(programId, partnerId)?.GroupAt(at.UtcTicks);
+
+    /// <summary>The history of one partner; null where nothing was ever said of it.</summary>
     internal PartnerStanding? Of(string programId, string partnerId) =>
         _byPartner.TryGetValue((programId, partnerId), out var changes) ? changes : null;
 }
 
-/// <summary>When one partner was suspended.</summary>
+/// <summary>When one partner was suspended, and in which groups it was.</summary>
 internal sealed class PartnerStanding
 {
-    private readonly (long Ticks, bool Suspended)[] _changes;
+    private readonly (long Ticks, bool Suspended)[] _suspensions;
+    private readonly (long Ticks, string? Group)[] _groups;
 
-    /// <param name="changes">Its suspensions and reinstatements in order.</param>
-    public PartnerStanding(IReadOnlyList<IEvent> changes) => _changes = [.. changes.Select(c => (c.OccurredAt.UtcTicks, c is PartnerSuspended))];
+    /// <param name="changes">What was said of it, in order.</param>
+    public PartnerStanding(IReadOnlyList<IEvent> changes)
+    {
+        _suspensions = [.. changes.Where(c => c is not PartnerGrouped).Select(c => (c.OccurredAt.UtcTicks, c is PartnerSuspended))];
+        _groups = [.. changes.OfType<PartnerGrouped>().Select(c => (c.OccurredAt.UtcTicks, c.Group))];
+    }
 
     /// <summary>
     /// Whether it was suspended at that instant, in ticks of UTC. A change holds from its own time on; of two at the same time the one
@@ -69,14 +83,28 @@ internal sealed class PartnerStanding
     /// </summary>
     public bool IsSuspended(long ticks)
     {
-        for (var i = _changes.Length - 1; i >= 0; i--)
+        for (var i = _suspensions.Length - 1; i >= 0; i--)
         {
-            if (_changes[i].Ticks <= ticks)
+            if (_suspensions[i].Ticks <= ticks)
             {
-                return _changes[i].Suspended;
+                return _suspensions[i].Suspended;
             }
         }
 
         return false;
+    }
+
+    /// <summary>The group that it was in at that instant, in the same way; null where it was in none.</summary>
+    public string? GroupAt(long ticks)
+    {
+        for (var i = _groups.Length - 1; i >= 0; i--)
+        {
+            if (_groups[i].Ticks <= ticks)
+            {
+                return _groups[i].Group;
+            }
+        }
+
+        return null;
     }
 }

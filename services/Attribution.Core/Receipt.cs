@@ -108,6 +108,9 @@ public sealed record ReceiptInheritance
     public string? OrderId { get; init; }
     public required DateTimeOffset OccurredAt { get; init; }
 
+    /// <summary>The version that judged it; absent where it is the one that judged the conversion.</summary>
+    public int? RulesVersion { get; init; }
+
     /// <summary>Its touches that have a part, in order, with their parts of this conversion. Empty where its coupon has it.</summary>
     public required ImmutableArray<ReceiptTouch> Touches { get; init; }
 
@@ -130,6 +133,7 @@ public sealed record ReceiptSameOrder
 
 public sealed record ReceiptRules
 {
+    /// <summary>The version that judged this conversion.</summary>
     public required int Version { get; init; }
     public required string Hash { get; init; }
     public required string Name { get; init; }
@@ -141,6 +145,15 @@ public sealed record ReceiptRules
 
     /// <summary>Version of the bot list that judged user agents; <c>include</c> where none did.</summary>
     public required string Bots { get; init; }
+
+    /// <summary>Since when this version applies; absent where it applies to all history.</summary>
+    public DateTimeOffset? EffectiveFrom { get; init; }
+
+    /// <summary>
+    /// The versions that judge history together, the newest first; absent where one judges it all. Those before <see cref="Version"/>
+    /// do not apply to this conversion.
+    /// </summary>
+    public IReadOnlyList<int>? Stack { get; init; }
 }
 
 public sealed record ReceiptTouch
@@ -155,6 +168,9 @@ public sealed record ReceiptTouch
 
     /// <summary>Why it does not compete; absent for a candidate.</summary>
     public string? StoppedBy { get; init; }
+
+    /// <summary>The partner's own window in days; only where the touch is outside of it.</summary>
+    public int? WindowDays { get; init; }
 
     /// <summary>What showed that no person clicked, in words; only where that stopped it.</summary>
     public string? Sign { get; init; }
@@ -180,8 +196,8 @@ public sealed record ReceiptPartner
     public required string Amount { get; init; }
     public required string Commission { get; init; }
 
-    /// <summary>The commission entry that matched; absent where none did, or where the share is forfeited.</summary>
-    public ReceiptCommission? By { get; init; }
+    /// <summary>The commission entries that pay, in order; absent where none does, or where the share is forfeited.</summary>
+    public IReadOnlyList<ReceiptCommission>? By { get; init; }
 }
 
 public sealed record ReceiptCommission
@@ -192,6 +208,17 @@ public sealed record ReceiptCommission
 
     /// <summary>For the whole conversion, before a refund takes it down and before it is split.</summary>
     public string? Flat { get; init; }
+
+    /// <summary>The product whose items it pays on.</summary>
+    public string? Product { get; init; }
+
+    /// <summary>The most and the least that the percentage comes to, before a refund takes them down.</summary>
+    public string? Cap { get; init; }
+    public string? Minimum { get; init; }
+
+    /// <summary>The piece of the partner's amount that it pays on.</summary>
+    public required string Of { get; init; }
+    public required string Commission { get; init; }
 }
 
 public sealed record ReceiptAdjustment
@@ -238,11 +265,11 @@ public static class Receipt
 
     /// <summary>The operator's receipt: everything.</summary>
     /// <param name="journey">What <paramref name="decision"/> was decided from.</param>
-    /// <param name="decision">By <see cref="Crediting"/> under <paramref name="rules"/>.</param>
-    /// <param name="rules">The rules.</param>
-    /// <param name="rulesVersion">Their version in the program.</param>
-    public static ConversionReceipt Of(Journey journey, Decision decision, Rules rules, int rulesVersion)
+    /// <param name="decision">By <see cref="Crediting"/> under <paramref name="inForce"/>.</param>
+    /// <param name="inForce">The rules.</param>
+    public static ConversionReceipt Of(Journey journey, Decision decision, RulesInForce inForce)
     {
+        var (version, rules) = inForce.Versions[decision.Place];
         var conversion = journey.Conversion;
         var receipt = new ConversionReceipt
         {
@@ -273,19 +300,21 @@ public static class Receipt
             },
             Rules = new ReceiptRules
             {
-                Version = rulesVersion,
+                Version = version,
                 Hash = rules.Hash,
                 Name = rules.Name,
                 Model = rules.Model.Kind,
                 WindowDays = rules.WindowDays,
                 RepeatMinutes = rules.RepeatMinutes,
                 Bots = Words.Of(rules.Bots),
+                EffectiveFrom = rules.EffectiveFrom,
+                Stack = inForce.Versions.Length == 1 ? null : [.. inForce.Versions.Select(v => v.Version)],
             },
             EngineVersion = Engine.Version,
             Coupon = Coupon(journey, decision, rules),
-            InheritedFrom = InheritedFrom(journey, decision, rules),
+            InheritedFrom = InheritedFrom(journey, decision, inForce),
             Touches = Touches(decision, rules),
-            Partners = Partners(journey, decision, rules),
+            Partners = Partners(decision, rules),
             Adjustments = Adjustments(journey),
             Statements = Statements(journey),
         };
@@ -370,13 +399,14 @@ public static class Receipt
         Commission = Currency.Format(part.CommissionMinor, decision.Currency),
     };
 
-    private static ReceiptInheritance? InheritedFrom(Journey journey, Decision decision, Rules rules)
+    private static ReceiptInheritance? InheritedFrom(Journey journey, Decision decision, RulesInForce inForce)
     {
         if (decision.InheritedFrom is not { } lead)
         {
             return null;
         }
 
+        var of = inForce.Versions[decision.InheritedPlace!.Value];
         var total = decision.Given.Aggregate(BigInteger.Zero, (sum, part) => sum + part.Weight);
         return new ReceiptInheritance
         {
@@ -385,8 +415,9 @@ public static class Receipt
             Source = lead.Source,
             OrderId = lead.OrderId,
             OccurredAt = lead.OccurredAt,
+            RulesVersion = decision.InheritedPlace == decision.Place ? null : of.Version,
             Touches = [.. decision.Given.Where(part => part.Touch is not null).Select(part => WithPart(TouchOf(part.Touch!), part, (long)total, decision))],
-            Coupon = decision.Given is [{ Touch: null } part] ? WithPart(CouponOf(part.PartnerId, lead, rules), part, decision) : null,
+            Coupon = decision.Given is [{ Touch: null } part] ? WithPart(CouponOf(part.PartnerId, lead, of.Rules), part, decision) : null,
         };
     }
 
@@ -425,6 +456,9 @@ public static class Receipt
             var touch = TouchOf(verdict.Touch) with
             {
                 StoppedBy = verdict.StoppedBy,
+                WindowDays = verdict.StoppedBy == StopReason.OutsideWindow
+                    ? rules.PartnerWindows.FirstOrDefault(w => w.Partner == verdict.Touch.Click.PartnerId)?.Days
+                    : null,
                 Sign = judged is { } bot && bot.Reason == verdict.StoppedBy ? bot.Sign : null,
             };
             touches.Add(verdict.StoppedBy is not null ? touch : WithPart(
@@ -438,30 +472,31 @@ public static class Receipt
         return touches.MoveToImmutable();
     }
 
-    private static ImmutableArray<ReceiptPartner> Partners(Journey journey, Decision decision, Rules rules)
-    {
-        var partners = ImmutableArray.CreateBuilder<ReceiptPartner>(decision.Partners.Length);
-        foreach (var credit in decision.Partners)
+    private static ImmutableArray<ReceiptPartner> Partners(Decision decision, Rules rules) =>
+    [
+        .. decision.Partners.Select(credit => new ReceiptPartner
         {
-            var forfeited = decision.Parts.Any(p => p.Forfeited && p.PartnerId == credit.PartnerId);
-            var match = forfeited ? -1 : Commission.IndexOfMatch(rules, journey.Conversion.Kind, journey.Conversion.Currency, credit.PartnerId);
-            partners.Add(new ReceiptPartner
-            {
-                Partner = credit.PartnerId,
-                Share = credit.Share,
-                Amount = Currency.Format(credit.AmountMinor, decision.Currency),
-                Commission = Currency.Format(credit.CommissionMinor, decision.Currency),
-                By = match < 0 ? null : new ReceiptCommission
-                {
-                    Entry = match,
-                    Percent = rules.Commission[match].PercentBasisPoints is { } basisPoints ? Rules.Percent(basisPoints) : null,
-                    Flat = rules.Commission[match].FlatMinor is { } flat ? Currency.Format(flat, decision.Currency) : null,
-                },
-            });
-        }
+            Partner = credit.PartnerId,
+            Share = credit.Share,
+            Amount = Currency.Format(credit.AmountMinor, decision.Currency),
+            Commission = Currency.Format(credit.CommissionMinor, decision.Currency),
+            By = decision.Paid.Where(p => p.PartnerId == credit.PartnerId).Select(p => By(p, rules.Commission[p.Entry], decision)).ToArray() is { Length: > 0 } by ? by : null,
+        }),
+    ];
 
-        return partners.MoveToImmutable();
-    }
+    private static ReceiptCommission By(PaidPart paid, CommissionEntry entry, Decision decision) => new()
+    {
+        Entry = paid.Entry,
+        Percent = entry.PercentBasisPoints is { } basisPoints ? Rules.Percent(basisPoints) : null,
+        Flat = Format(entry.FlatMinor, decision),
+        Product = entry.Product,
+        Cap = Format(entry.CapMinor, decision),
+        Minimum = Format(entry.MinimumMinor, decision),
+        Of = Currency.Format(paid.AmountMinor, decision.Currency),
+        Commission = Currency.Format(paid.CommissionMinor, decision.Currency),
+    };
+
+    private static string? Format(long? minor, Decision decision) => minor is { } sum ? Currency.Format(sum, decision.Currency) : null;
 
     private static ImmutableArray<ReceiptAdjustment> Adjustments(Journey journey)
     {

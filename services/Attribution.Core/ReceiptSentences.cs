@@ -49,7 +49,7 @@ internal static class ReceiptSentences
         {
             var forfeited = lead.Coupon?.Forfeited == true || lead.Touches.Any(t => t.Partner == partnerId && t.Forfeited == true);
             return credit is null
-                ? $"You are not credited for {order}: {Because(StopReason.Inherited, receipt, sign: null)}, and you have no part of that."
+                ? $"You are not credited for {order}: {Because(StopReason.Inherited, receipt, touch: null)}, and you have no part of that."
                 : Credited(receipt, credit, forfeited, $"inherited from {Lead(lead)}");
         }
 
@@ -62,7 +62,7 @@ internal static class ReceiptSentences
         var ownCandidates = own.Where(t => t.StoppedBy is null).ToList();
         if (ownCandidates.Count == 0 && coupon is not null)
         {
-            return $"You are not credited for {order}: your coupon {coupon.Code} does not count, because {Because(coupon.StoppedBy!, receipt, sign: null)}.";
+            return $"You are not credited for {order}: your coupon {coupon.Code} does not count, because {Because(coupon.StoppedBy!, receipt, touch: null)}.";
         }
 
         if (own.Count == 0)
@@ -73,7 +73,7 @@ internal static class ReceiptSentences
         if (ownCandidates.Count == 0)
         {
             var telling = own.MaxBy(t => StopReason.InOrder.IndexOf(t.StoppedBy!))!;
-            return $"You are not credited for {order}: your click of {Time(telling.OccurredAt)} does not count, because {Because(telling.StoppedBy!, receipt, telling.Sign)}.";
+            return $"You are not credited for {order}: your click of {Time(telling.OccurredAt)} does not count, because {Because(telling.StoppedBy!, receipt, telling)}.";
         }
 
         var why = Why(receipt, candidates, ownCandidates);
@@ -125,18 +125,19 @@ internal static class ReceiptSentences
 
     private static string Nobody(ConversionReceipt receipt) => receipt.Reason switch
     {
-        StopReason.SameOrder => Because(StopReason.SameOrder, receipt, sign: null),
+        StopReason.SameOrder => Because(StopReason.SameOrder, receipt, touch: null),
         StopReason.NoTouches => "no click belongs to it",
-        StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt, sign: null),
+        StopReason.KindNotCredited => Because(StopReason.KindNotCredited, receipt, touch: null),
         StopReason.SuspendedPartner when receipt.Coupon?.StoppedBy == StopReason.SuspendedPartner => "the partner of its coupon was suspended at the time of the conversion",
-        { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt, SignOf(reason, receipt))}",
-        { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt, SignOf(reason, receipt))}",
+        StopReason.SelfReferral when receipt.Coupon?.StoppedBy == StopReason.SelfReferral => "the partner of its coupon is the customer itself",
+        { } reason when receipt.Touches.Length == 1 => $"its one click does not count, because {Because(reason, receipt, FirstOf(reason, receipt))}",
+        { } reason => $"none of its {receipt.Touches.Length} clicks counts; the nearest does not, because {Because(reason, receipt, FirstOf(reason, receipt))}",
         null => throw new UnreachableException("A conversion without credit has a reason."),
     };
 
-    private static string? SignOf(string reason, ConversionReceipt receipt) => receipt.Touches.First(t => t.StoppedBy == reason).Sign;
+    private static ReceiptTouch FirstOf(string reason, ConversionReceipt receipt) => receipt.Touches.First(t => t.StoppedBy == reason);
 
-    private static string Because(string reason, ConversionReceipt receipt, string? sign) => reason switch
+    private static string Because(string reason, ConversionReceipt receipt, ReceiptTouch? touch) => reason switch
     {
         StopReason.SameOrder => $"it is the same sale as order {receipt.SameOrder!.OrderId} of {receipt.SameOrder.Source}, which is kept",
         StopReason.KindNotCredited => $"the rules do not credit a {receipt.Conversion.Kind}",
@@ -148,17 +149,19 @@ internal static class ReceiptSentences
         StopReason.Test => receipt.Conversion.Test ? "the conversion is a test and the click is not" : "the click is a test and the conversion is not",
         StopReason.WrongProgram => "it belongs to another program",
         StopReason.AfterConversion => "it came after the conversion",
-        StopReason.OutsideWindow => $"it came more than {receipt.Rules.WindowDays} days before the conversion",
-        StopReason.Prefetch => $"a browser fetched the page ahead and nobody had clicked{Shown(sign)}",
-        StopReason.Preview => $"it was the preview of a link and nobody had clicked{Shown(sign)}",
-        StopReason.Bot => $"a program made it and no person, by the bot list {receipt.Rules.Bots}{Shown(sign)}",
+        StopReason.OutsideWindow => $"it came more than {touch?.WindowDays ?? receipt.Rules.WindowDays} days before the conversion",
+        StopReason.Prefetch => $"a browser fetched the page ahead and nobody had clicked{Shown(touch)}",
+        StopReason.Preview => $"it was the preview of a link and nobody had clicked{Shown(touch)}",
+        StopReason.Bot => $"a program made it and no person, by the bot list {receipt.Rules.Bots}{Shown(touch)}",
         StopReason.Head => "it only asked for headers, which no visitor does",
+        StopReason.NoConsent => "its visitor refused to be followed, and the rules require consent",
+        StopReason.SelfReferral => "the customer is the partner itself, and the rules credit nobody for its own purchase",
         StopReason.SuspendedPartner => "the partner was suspended at the time of the conversion",
         StopReason.RepeatClick => $"it came within {receipt.Rules.RepeatMinutes} minutes after another click on the same partner",
         _ => throw new UnreachableException(reason),
     };
 
-    private static string Shown(string? sign) => sign is null ? "" : $" ({sign})";
+    private static string Shown(ReceiptTouch? touch) => touch?.Sign is { } sign ? $" ({sign})" : "";
 
     private static string Order(ConversionReceipt receipt) =>
         $"{receipt.Conversion.Kind} {receipt.Conversion.OrderId} of {receipt.Conversion.Source}";

@@ -63,6 +63,8 @@ public static class ReceiptText
         var rules = receipt.Rules;
         Heading(page, "Rules");
         Line(page, "version", string.Create(CultureInfo.InvariantCulture, $"{rules.Version}, {rules.Name}"));
+        Line(page, "of", rules.Stack is null ? null : $"{string.Join(", ", rules.Stack)}; the first that applies to the conversion judges it");
+        Line(page, "since", rules.EffectiveFrom is { } since ? Time(since) : null);
         Line(page, "hash", rules.Hash);
         Line(page, "model", string.Create(CultureInfo.InvariantCulture, $"{rules.Model}, window {rules.WindowDays} days, repeats within {rules.RepeatMinutes} minutes"));
         Line(page, "bots", rules.Bots);
@@ -121,14 +123,17 @@ public static class ReceiptText
         foreach (var partner in receipt.Partners)
         {
             page.Append(CultureInfo.InvariantCulture, $"  {partner.Partner}: share {Number(partner.Share)}, {partner.Amount} {receipt.Conversion.Currency}, commission {partner.Commission}");
-            if (partner.By is { } by)
-            {
-                var rate = by.Percent is { } percent ? $"{Number(percent)} %" : $"{by.Flat} {receipt.Conversion.Currency} flat";
-                page.Append(CultureInfo.InvariantCulture, $" by commission entry {by.Entry}, {rate}");
-            }
-
-            page.Append('\n');
+            page.AppendJoin(" and", (partner.By ?? []).Select(by => Entry(by, receipt.Conversion.Currency))).Append('\n');
         }
+    }
+
+    private static string Entry(ReceiptCommission by, string currency)
+    {
+        var rate = by.Percent is { } percent ? $"{Number(percent)} %" : $"{by.Flat} {currency} flat";
+        var product = by.Product is null ? "" : $" for {by.Of} of {by.Product}";
+        var cap = by.Cap is null ? "" : $", at most {by.Cap}";
+        var minimum = by.Minimum is null ? "" : $", at least {by.Minimum}";
+        return string.Create(CultureInfo.InvariantCulture, $" by commission entry {by.Entry}, {rate}{product}{cap}{minimum}");
     }
 
     private static void Amounts(StringBuilder page, ConversionReceipt receipt)

@@ -25,6 +25,9 @@ public sealed record Rules
     /// <summary>Days of 24 hours before the conversion; the boundary is inside.</summary>
     public int WindowDays { get; init; } = DefaultWindowDays;
 
+    /// <summary>Windows of partners that have their own, ordinal by partner, each once.</summary>
+    public ImmutableArray<PartnerWindow> PartnerWindows { get; init; } = [];
+
     /// <summary>Minutes after a counted touch in which the same partner's clicks are no new touches; the boundary is inside. 0: every click is a touch.</summary>
     public int RepeatMinutes { get; init; } = DefaultRepeatMinutes;
 
@@ -32,6 +35,19 @@ public sealed record Rules
     public Bots Bots { get; init; } = Bots.Include;
 
     public SuspendedPartners Suspended { get; init; } = SuspendedPartners.PassOn;
+
+    /// <summary>Whether a click counts whose visitor refused consent.</summary>
+    public ConsentUse Consent { get; init; } = ConsentUse.Ignore;
+
+    /// <summary>
+    /// Whether a partner is credited for what it buys itself. Null: the rules were published before anybody could know, and include it.
+    /// </summary>
+    public SelfReferrals? SelfReferral { get; init; } = SelfReferrals.Include;
+
+    /// <summary>Since when the rules apply; null where they apply to all history.</summary>
+    public DateTimeOffset? EffectiveFrom { get; init; }
+
+    public RulesScope Scope { get; init; } = RulesScope.Everything;
 
     /// <summary>The kinds of conversions that can be credited, in the order of the enum, each once.</summary>
     public ImmutableArray<ConversionKind> Kinds { get; init; } = AllKinds;
@@ -50,14 +66,23 @@ public sealed record Rules
     /// <summary>First match wins; nothing matches, nothing is paid.</summary>
     public ImmutableArray<CommissionEntry> Commission { get; init; } = [];
 
+    /// <summary>Whether every conversion is judged by these rules, whatever others lie beneath them.</summary>
+    public bool CoverEverything => Scope == RulesScope.Everything;
+
     /// <summary>SHA-256 of <see cref="ToCanonicalJson"/>, lower-case hex.</summary>
     public string Hash => Convert.ToHexStringLower(SHA256.HashData(ToCanonicalJson()));
 
     /// <summary>
     /// First touch within 60 days, bots excluded by the newest list, a click again within 30 minutes is no new touch, a coupon counts
-    /// where no touch does, no commission.
+    /// where no touch does, nobody is credited for its own purchase, no commission.
     /// </summary>
-    public static Rules Default(BotLists lists) => new() { Name = "default", Bots = Bots.Exclude(lists.Newest), Coupon = CouponUse.Fallback };
+    public static Rules Default(BotLists lists) => new()
+    {
+        Name = "default",
+        Bots = Bots.Exclude(lists.Newest),
+        Coupon = CouponUse.Fallback,
+        SelfReferral = SelfReferrals.Exclude,
+    };
 
     /// <summary>
     /// Reads a rule document that somebody sends, and refuses it with all its faults at once. A document that excludes bots and
@@ -82,11 +107,25 @@ public sealed record Rules
         {
             json.WriteStartObject();
             json.WriteString("name", Name);
+            WriteScope(json);
             WriteModel(json);
             json.WriteNumber("windowDays", WindowDays);
+            WritePartnerWindows(json);
             json.WriteNumber("repeatMinutes", RepeatMinutes);
             WriteBots(json);
+
+            // Rules that take every click say nothing of consent, as they did before it could be required.
+            if (Consent != ConsentUse.Ignore)
+            {
+                json.WriteString("consent", Words.Of(Consent));
+            }
+
             json.WriteString("suspended", Words.Of(Suspended));
+            if (SelfReferral is { } selfReferral)
+            {
+                json.WriteString("selfReferral", Words.Of(selfReferral));
+            }
+
             json.WriteStartArray("kinds");
             foreach (var kind in Kinds)
             {
@@ -118,6 +157,52 @@ public sealed record Rules
         }
 
         return buffer.WrittenSpan.ToArray();
+    }
+
+    private void WriteScope(Utf8JsonWriter json)
+    {
+        // Rules for all history and everybody say nothing of it: so do those that were published before there was a scope.
+        if (CoverEverything)
+        {
+            return;
+        }
+
+        if (EffectiveFrom is { } since)
+        {
+            json.WriteString("effectiveFrom", RulesReader.Time(since));
+        }
+
+        json.WriteStartObject("scope");
+        json.WriteString("applies", Words.Of(Scope.Applies));
+        if (Scope.Partner is { } partner)
+        {
+            json.WriteStartObject("to");
+            json.WriteString("partner", partner);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteString("to", Scope.NewCustomers ? RulesScope.ToNewCustomers : RulesScope.ToAll);
+        }
+
+        json.WriteEndObject();
+    }
+
+    private void WritePartnerWindows(Utf8JsonWriter json)
+    {
+        // Nobody has a window of its own: there is no default to write.
+        if (PartnerWindows.IsEmpty)
+        {
+            return;
+        }
+
+        json.WriteStartObject("partnerWindows");
+        foreach (var window in PartnerWindows)
+        {
+            json.WriteNumber(window.Partner, window.Days);
+        }
+
+        json.WriteEndObject();
     }
 
     private void WriteModel(Utf8JsonWriter json)
@@ -205,6 +290,31 @@ public sealed record Rules
             json.WriteString("partner", partner);
         }
 
+        if (entry.Group is { } group)
+        {
+            json.WriteString("group", group);
+        }
+
+        if (entry.Product is { } product)
+        {
+            json.WriteString("product", product);
+        }
+
+        if (entry.NewCustomer is { } newCustomer)
+        {
+            json.WriteBoolean("newCustomer", newCustomer);
+        }
+
+        if (entry.CapMinor is { } cap)
+        {
+            json.WriteString("cap", Contracts.Currency.Format(cap, entry.Currency!));
+        }
+
+        if (entry.MinimumMinor is { } minimum)
+        {
+            json.WriteString("minimum", Contracts.Currency.Format(minimum, entry.Currency!));
+        }
+
         json.WriteEndObject();
     }
 
@@ -222,6 +332,54 @@ public enum SuspendedPartners
 
     /// <summary>Its touches compete and keep their shares, and pay nobody.</summary>
     Forfeit,
+}
+
+/// <summary>What the rules make of a visitor's refusal to be followed: consent denied, or <c>Sec-GPC: 1</c>.</summary>
+public enum ConsentUse
+{
+    /// <summary>Nothing: the click counts as any other.</summary>
+    Ignore,
+
+    /// <summary>The click is no candidate. One whose visitor was not asked is.</summary>
+    Require,
+}
+
+/// <summary>Whether a partner is credited for what it buys itself, by a click, by a coupon or by a lead.</summary>
+public enum SelfReferrals
+{
+    Exclude,
+    Include,
+}
+
+/// <summary>A window of one partner's own.</summary>
+/// <param name="Partner">Its id.</param>
+/// <param name="Days">Days of 24 hours before the conversion; the boundary is inside.</param>
+public sealed record PartnerWindow(string Partner, int Days);
+
+/// <summary>To which conversions rules apply; others are judged by the rules beneath them.</summary>
+/// <param name="Applies">By time.</param>
+/// <param name="NewCustomers">Only to those that the shop calls a new customer's.</param>
+/// <param name="Partner">Only to those in which this partner competes, under these rules or under those beneath.</param>
+public sealed record RulesScope(ScopeTime Applies, bool NewCustomers = false, string? Partner = null)
+{
+    public const string ToAll = "all";
+    public const string ToNewCustomers = "new-customers";
+
+    /// <summary>All history, everybody.</summary>
+    public static RulesScope Everything { get; } = new(ScopeTime.AllHistory);
+}
+
+/// <summary>Which conversions a version applies to by time.</summary>
+public enum ScopeTime
+{
+    /// <summary>Those that happened from <see cref="Rules.EffectiveFrom"/> on.</summary>
+    ConversionsFrom,
+
+    /// <summary>Those whose touches that count under these rules all happened from then on; without any, the conversion itself.</summary>
+    TouchesFrom,
+
+    /// <summary>All.</summary>
+    AllHistory,
 }
 
 /// <summary>What the coupon on a conversion does for the partner that held it then.</summary>
@@ -266,10 +424,32 @@ public sealed record CommissionEntry
 
     public string? Partner { get; init; }
 
-    internal bool Matches(ConversionKind kind, string currency, string partnerId) =>
-        (Kind is null || Kind == kind)
+    /// <summary>Matches partners that were in this group at the time of the conversion.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>Pays on the items of this product only; what is left of the order goes on to the entries after it.</summary>
+    public string? Product { get; init; }
+
+    /// <summary>Matches conversions of which the shop says this; what it says nothing of matches neither.</summary>
+    public bool? NewCustomer { get; init; }
+
+    /// <summary>The most that a percentage pays one partner for one conversion: minor units of <see cref="Currency"/>, which is then given.</summary>
+    public long? CapMinor { get; init; }
+
+    /// <summary>The least, in the same way.</summary>
+    public long? MinimumMinor { get; init; }
+
+    /// <summary>Whether the entry is for such a conversion and partner; which items it is for is another question.</summary>
+    /// <param name="conversion">The conversion.</param>
+    /// <param name="currency">Its currency.</param>
+    /// <param name="partnerId">The partner.</param>
+    /// <param name="group">The partner's group at the time of the conversion; null where it was in none.</param>
+    internal bool Matches(in ConversionFacts conversion, string currency, string partnerId, string? group) =>
+        (Kind is null || Kind == conversion.Kind)
         && (Currency is null || Currency == currency)
-        && (Partner is null || Partner == partnerId);
+        && (Partner is null || Partner == partnerId)
+        && (Group is null || Group == group)
+        && (NewCustomer is null || NewCustomer == conversion.NewCustomer);
 }
 
 /// <summary>What came of reading a rule document: <see cref="RulesAccepted"/> or <see cref="RulesRefused"/>.</summary>

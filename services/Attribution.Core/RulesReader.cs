@@ -16,12 +16,14 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
     private const int MaxInheritDays = 36_500;
     private const int MaxCommissionEntries = 1_000;
 
-    // Named in the rules of attribution and not built into this engine: to read past them would credit otherwise than asked.
-    private static readonly string[] s_laterFields =
-        ["effectiveFrom", "scope", "consent", "selfReferral", "window", "windows", "partnerWindows", "partnerWindowDays", "prefetch", "preview", "head"];
+    private const int MaxPartnerWindows = 10_000;
+    private const int MaxProductLength = 256;
 
-    private static readonly string[] s_laterCommissionFields =
-        ["group", "partnerGroup", "product", "newCustomer", "cap", "min", "minimum"];
+    // What a partner has earned this month depends on all conversions of the month, and every one of them on the others: a credit
+    // would no longer follow from its own journey.
+    private static readonly string[] s_capsOfAPeriod = ["capPerDay", "capPerWeek", "capPerMonth", "capPerPeriod", "dailyCap", "monthlyCap", "periodCap"];
+
+    private static readonly string[] s_times = ["yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd'T'HH:mmK"];
 
     private static readonly string[] s_laterModels = ["markov"];
 
@@ -35,8 +37,14 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
             return new RulesRefused(_faults.ToImmutable());
         }
 
-        var rules = Rules.Default(lists) with { Name = string.Empty, Coupon = isPublished ? null : CouponUse.Fallback };
+        var rules = Rules.Default(lists) with
+        {
+            Name = string.Empty,
+            Coupon = isPublished ? null : CouponUse.Fallback,
+            SelfReferral = isPublished ? null : SelfReferrals.Exclude,
+        };
         var named = false;
+        JsonElement? scope = null;
         foreach (var (field, value) in Fields(document, string.Empty))
         {
             switch (field)
@@ -45,17 +53,32 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
                     named = true;
                     rules = rules with { Name = Name(value) };
                     break;
+                case "effectiveFrom":
+                    rules = rules with { EffectiveFrom = TimeOf(field, value) };
+                    break;
+                case "scope":
+                    scope = value;
+                    break;
                 case "model":
                     rules = rules with { Model = ReadModel(value) };
                     break;
                 case "windowDays":
                     rules = rules with { WindowDays = Whole(field, value, 1, MaxWindowDays) };
                     break;
+                case "partnerWindows":
+                    rules = rules with { PartnerWindows = ReadPartnerWindows(value) };
+                    break;
                 case "repeatMinutes":
                     rules = rules with { RepeatMinutes = Whole(field, value, 0, MaxRepeatMinutes) };
                     break;
                 case "bots":
                     rules = rules with { Bots = ReadBots(value) };
+                    break;
+                case "consent":
+                    rules = rules with { Consent = Choice(field, value, Words.Of, ConsentUse.Ignore, ConsentUse.Require) };
+                    break;
+                case "selfReferral":
+                    rules = rules with { SelfReferral = Choice(field, value, Words.Of, SelfReferrals.Exclude, SelfReferrals.Include) };
                     break;
                 case "suspended":
                     rules = rules with { Suspended = Choice(field, value, Words.Of, SuspendedPartners.PassOn, SuspendedPartners.Forfeit) };
@@ -76,10 +99,12 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
                     rules = rules with { Commission = ReadCommission(value) };
                     break;
                 default:
-                    RefuseField(field, field, s_laterFields);
+                    Refuse(field, "is not a known field");
                     break;
             }
         }
+
+        rules = rules with { Scope = ReadScope(scope, document.TryGetProperty("effectiveFrom", out _)) };
 
         if (!named)
         {
@@ -112,6 +137,138 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
         }
 
         return name;
+    }
+
+    /// <summary>Without a word of it: from <c>effectiveFrom</c> on where that is given, else all history.</summary>
+    private RulesScope ReadScope(JsonElement? value, bool isDated)
+    {
+        var scope = new RulesScope(isDated ? ScopeTime.ConversionsFrom : ScopeTime.AllHistory);
+        if (value is not { } given)
+        {
+            return scope;
+        }
+
+        if (given.ValueKind != JsonValueKind.Object)
+        {
+            Refuse("scope", "must be an object such as {\"applies\":\"conversions-from\",\"to\":\"all\"}");
+            return scope;
+        }
+
+        foreach (var (field, part) in Fields(given, "scope"))
+        {
+            switch (field)
+            {
+                case "applies":
+                    scope = scope with { Applies = ReadApplies(part, isDated) };
+                    break;
+                case "to" when part.ValueKind == JsonValueKind.Object:
+                    scope = scope with { Partner = ReadScopePartner(part) };
+                    break;
+                case "to":
+                    scope = scope with { NewCustomers = ReadScopeWord(part) };
+                    break;
+                default:
+                    Refuse($"scope.{field}", "is not a known field");
+                    break;
+            }
+        }
+
+        return scope;
+    }
+
+    private ScopeTime ReadApplies(JsonElement value, bool isDated)
+    {
+        var faults = _faults.Count;
+        var applies = Choice("scope.applies", value, Words.Of, ScopeTime.ConversionsFrom, ScopeTime.TouchesFrom, ScopeTime.AllHistory);
+        if (_faults.Count == faults && isDated != applies is not ScopeTime.AllHistory)
+        {
+            Refuse("scope.applies", isDated
+                ? "is 'all-history', and effectiveFrom says since when; only one of them can be meant"
+                : $"is '{Words.Of(applies)}', and effectiveFrom does not say since when");
+        }
+
+        return applies;
+    }
+
+    private bool ReadScopeWord(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.String || (!value.ValueEquals(RulesScope.ToAll) && !value.ValueEquals(RulesScope.ToNewCustomers)))
+        {
+            Refuse("scope.to", $"must be '{RulesScope.ToAll}', '{RulesScope.ToNewCustomers}' or an object such as {{\"partner\":\"acme\"}}");
+            return false;
+        }
+
+        return value.ValueEquals(RulesScope.ToNewCustomers);
+    }
+
+    private string? ReadScopePartner(JsonElement value)
+    {
+        string? partner = null;
+        var named = false;
+        foreach (var (field, part) in Fields(value, "scope.to"))
+        {
+            if (field == "partner")
+            {
+                named = true;
+                partner = Partner("scope.to.partner", part);
+            }
+            else
+            {
+                Refuse($"scope.to.{field}", "is not a known field");
+            }
+        }
+
+        if (!named)
+        {
+            Refuse("scope.to.partner", "is missing; it is the id of a partner");
+        }
+
+        return partner;
+    }
+
+    private ImmutableArray<PartnerWindow> ReadPartnerWindows(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            Refuse("partnerWindows", "must be an object such as {\"acme\":90}");
+            return [];
+        }
+
+        var windows = new List<PartnerWindow>();
+        foreach (var (partner, days) in Fields(value, "partnerWindows"))
+        {
+            if (partner.Length is 0 or > MaxPartnerLength)
+            {
+                Refuse("partnerWindows", $"'{partner}' is no partner id of 1 to {MaxPartnerLength} characters");
+                continue;
+            }
+
+            windows.Add(new PartnerWindow(partner, Whole($"partnerWindows.{partner}", days, 1, MaxWindowDays)));
+        }
+
+        if (windows.Count > MaxPartnerWindows)
+        {
+            Refuse("partnerWindows", $"has {windows.Count} partners; at most {MaxPartnerWindows}");
+        }
+
+        windows.Sort((left, right) => string.CompareOrdinal(left.Partner, right.Partner));
+        return [.. windows];
+    }
+
+    /// <summary>A time as canonical documents have it: UTC, without zeros at the end.</summary>
+    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", CultureInfo.InvariantCulture);
+
+    private DateTimeOffset? TimeOf(string path, JsonElement value)
+    {
+        var text = value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+        var hasOffset = text.EndsWith('Z') || text is [.., '+' or '-', _, _, ':', _, _];
+        if (hasOffset && DateTimeOffset.TryParseExact(text, s_times, CultureInfo.InvariantCulture, DateTimeStyles.None, out var time))
+        {
+            return time.ToUniversalTime();
+        }
+
+        Refuse(path, "must be a time with its offset such as \"2026-11-01T00:00:00Z\"");
+        return null;
     }
 
     private Model ReadModel(JsonElement value)
@@ -373,6 +530,8 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
         JsonElement? percent = null;
         JsonElement? flat = null;
         JsonElement? currency = null;
+        JsonElement? cap = null;
+        JsonElement? minimum = null;
         foreach (var (field, part) in Fields(value, path))
         {
             switch (field)
@@ -392,8 +551,28 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
                 case "partner":
                     entry = entry with { Partner = Partner($"{path}.partner", part) };
                     break;
+                case "group":
+                    entry = entry with { Group = Text($"{path}.group", part, MaxPartnerLength, "a group") };
+                    break;
+                case "product":
+                    entry = entry with { Product = Text($"{path}.product", part, MaxProductLength, "a product") };
+                    break;
+                case "newCustomer" when part.ValueKind is JsonValueKind.True or JsonValueKind.False:
+                    entry = entry with { NewCustomer = part.GetBoolean() };
+                    break;
+                case "newCustomer":
+                    Refuse($"{path}.newCustomer", "must be true or false");
+                    break;
+                case "cap":
+                    cap = part;
+                    break;
+                case "minimum":
+                    minimum = part;
+                    break;
                 default:
-                    RefuseField($"{path}.{field}", field, s_laterCommissionFields);
+                    Refuse($"{path}.{field}", s_capsOfAPeriod.Contains(field, StringComparer.Ordinal)
+                        ? "is not taken: with a cap over a period a commission would depend on every other conversion of the period; cap is for one conversion"
+                        : "is not a known field");
                     break;
             }
         }
@@ -419,7 +598,26 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
 
         if (flat is { } sum)
         {
-            entry = entry with { FlatMinor = Flat(path, sum, currency is not null, entry.Currency) };
+            entry = entry with { FlatMinor = Sum(path, "flat", "a flat sum", sum, currency is not null, entry.Currency) };
+        }
+
+        if (cap is { } most)
+        {
+            entry = entry with { CapMinor = Sum(path, "cap", "a cap", most, currency is not null, entry.Currency) };
+        }
+
+        if (minimum is { } least)
+        {
+            entry = entry with { MinimumMinor = Sum(path, "minimum", "a minimum", least, currency is not null, entry.Currency) };
+        }
+
+        if (flat is not null && (cap ?? minimum) is not null)
+        {
+            Refuse(path, "bounds a flat sum, which is the same for every conversion; cap and minimum bound a percentage");
+        }
+        else if (entry.MinimumMinor > entry.CapMinor)
+        {
+            Refuse($"{path}.minimum", "is more than cap");
         }
 
         return entry;
@@ -454,16 +652,16 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
         return code;
     }
 
-    private long? Flat(string path, JsonElement value, bool currencyGiven, string? currency)
+    private long? Sum(string path, string field, string what, JsonElement value, bool currencyGiven, string? currency)
     {
         if (!currencyGiven)
         {
-            Refuse($"{path}.currency", "is missing; a flat sum needs its currency");
+            Refuse($"{path}.currency", $"is missing; {what} needs its currency");
         }
 
         if (value.ValueKind != JsonValueKind.String)
         {
-            Refuse($"{path}.flat", "must be a decimal string such as \"5.00\"");
+            Refuse($"{path}.{field}", "must be a decimal string such as \"5.00\"");
             return null;
         }
 
@@ -474,17 +672,28 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
 
         if (!Currency.TryParse(value.GetString()!, currency, out var minor, out var reason))
         {
-            Refuse($"{path}.flat", reason!);
+            Refuse($"{path}.{field}", reason!);
             return null;
         }
 
         if (minor < 0)
         {
-            Refuse($"{path}.flat", $"'{value.GetString()}' is negative");
+            Refuse($"{path}.{field}", $"'{value.GetString()}' is negative");
             return null;
         }
 
         return minor;
+    }
+
+    private string? Text(string path, JsonElement value, int most, string what)
+    {
+        if (value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 0 } text && text.Length <= most)
+        {
+            return text;
+        }
+
+        Refuse(path, $"must be {what} of 1 to {most} characters");
+        return null;
     }
 
     private int BasisPoints(string path, JsonElement value)
@@ -625,10 +834,6 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
             Refuse($"model.{field}", $"is no field of the model {kind}, which has none");
         }
     }
-
-    private void RefuseField(string path, string field, string[] later) => Refuse(path, later.Contains(field, StringComparer.Ordinal)
-        ? $"is not supported by engine version {Engine.Version} yet"
-        : "is not a known field");
 
     private void Refuse(string field, string reason) => _faults.Add(new Fault(field, reason));
 

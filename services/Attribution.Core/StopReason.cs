@@ -38,14 +38,20 @@ public static class StopReason
     public const string Preview = "preview";
     public const string Bot = "bot";
     public const string Head = "head";
+
+    /// <summary>The rules require consent, and the visitor refused it.</summary>
+    public const string NoConsent = "no-consent";
     public const string SuspendedPartner = "suspended-partner";
+
+    /// <summary>The customer of the conversion is the partner itself.</summary>
+    public const string SelfReferral = "self-referral";
     public const string RepeatClick = "repeat-click";
 
     /// <summary>Those of a touch, in the order in which the rules are asked.</summary>
     public static ImmutableArray<string> InOrder { get; } =
     [
         SameOrder, KindNotCredited, CouponOverride, Inherited, EvidenceNotCounted, Test, WrongProgram, AfterConversion, OutsideWindow, Prefetch, Preview, Bot,
-        Head, SuspendedPartner, RepeatClick,
+        Head, NoConsent, SuspendedPartner, SelfReferral, RepeatClick,
     ];
 
     /// <summary>The word; null for <see cref="Stop.None"/>.</summary>
@@ -61,8 +67,8 @@ public static class StopReason
             return KindNotCredited;
         }
 
-        // A coupon whose partner was suspended came as far as a touch of that partner would have.
-        var furthest = coupon?.StoppedBy == SuspendedPartner ? Stop.SuspendedPartner : Stop.None;
+        // A coupon whose partner was suspended, or bought itself, came as far as a touch of that partner would have.
+        var furthest = coupon?.StoppedBy is SuspendedPartner or SelfReferral ? Of(coupon.StoppedBy) : Stop.None;
         foreach (var stop in stops)
         {
             furthest = stop > furthest ? stop : furthest;
@@ -90,7 +96,9 @@ internal enum Stop : byte
     Preview,
     Bot,
     Head,
+    NoConsent,
     SuspendedPartner,
+    SelfReferral,
     RepeatClick,
 
     /// <summary>No rule was asked yet.</summary>

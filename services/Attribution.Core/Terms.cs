@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using PartnerPulse.Contracts;
 
 namespace PartnerPulse.Attribution.Core;
@@ -12,6 +13,7 @@ internal sealed class Terms
     private readonly PartnerStandings _standings;
     private readonly uint _kinds;
     private readonly uint _evidence;
+    private readonly Dictionary<string, long> _windows;
     private PartnerTerms[] _partners = [];
     private Stop[] _requests = [];
 
@@ -28,21 +30,26 @@ internal sealed class Terms
             _evidence |= 1u << (int)evidence;
         }
 
-        WindowTicks = rules.WindowDays * TimeSpan.TicksPerDay;
+        _windows = rules.PartnerWindows.ToDictionary(w => w.Partner, w => w.Days * TimeSpan.TicksPerDay, StringComparer.Ordinal);
+        EffectiveTicks = rules.EffectiveFrom?.UtcTicks ?? 0;
+        HasProducts = rules.Commission.Any(e => e.Product is not null);
         RepeatTicks = rules.RepeatMinutes * TimeSpan.TicksPerMinute;
         PassesOn = rules.Suspended == SuspendedPartners.PassOn;
     }
 
     public Rules Rules { get; }
 
-    /// <summary>Ticks before the conversion in which touches count; the boundary is inside.</summary>
-    public long WindowTicks { get; }
-
     /// <summary>0: every click is a touch.</summary>
     public long RepeatTicks { get; }
 
     /// <summary>A suspended partner's touches are no candidates; otherwise they compete and pay nobody.</summary>
     public bool PassesOn { get; }
+
+    /// <summary>Since when the rules apply; 0 where they always do.</summary>
+    public long EffectiveTicks { get; }
+
+    /// <summary>Some commission is for items of one product.</summary>
+    public bool HasProducts { get; }
 
     public bool Counts(ConversionKind kind) => (_kinds & (1u << (int)kind)) != 0;
 
@@ -55,7 +62,31 @@ internal sealed class Terms
 
     public string PartnerId(int partner) => PartnerAt(partner).Id;
 
-    /// <summary>The reason of the bots that stops what said this of itself; <see cref="Stop.None"/> where it may compete.</summary>
+    /// <summary>Ticks before the conversion in which touches of the partner count; the boundary is inside.</summary>
+    public long WindowTicks(int partner) => PartnerAt(partner).WindowTicks;
+
+    /// <summary>The group that the partner was in; null where it was in none.</summary>
+    public string? GroupAt(int partner, long ticks) => PartnerAt(partner).Standing?.GroupAt(ticks);
+
+    /// <summary>Whether it is the partner that the rules are for, where they are for one.</summary>
+    public bool IsInScope(int partner) => PartnerAt(partner).IsInScope;
+
+    /// <summary>What keeps a partner from a conversion, whatever it has to show; <see cref="Stop.None"/> where nothing does.</summary>
+    /// <param name="partner">The partner.</param>
+    /// <param name="conversion">The conversion.</param>
+    /// <param name="forfeits">Its share is kept and not paid.</param>
+    public Stop StopOf(int partner, in ConversionFacts conversion, out bool forfeits)
+    {
+        forfeits = IsSuspended(partner, conversion.Ticks);
+        return forfeits && PassesOn ? Stop.SuspendedPartner
+            : Rules.SelfReferral == SelfReferrals.Exclude && _names.IsOwnPurchaseOf(conversion.OwnPurchase, partner) ? Stop.SelfReferral
+            : Stop.None;
+    }
+
+    /// <summary>The items of a conversion that has some.</summary>
+    public ImmutableArray<ItemFacts> ItemsOf(in ConversionFacts conversion) => _names.ItemsOf(conversion.Items);
+
+    /// <summary>The reason of the bots or of consent that stops what said this of itself; <see cref="Stop.None"/> where it may compete.</summary>
     public Stop Judged(int request)
     {
         if ((uint)request >= (uint)_requests.Length)
@@ -68,9 +99,14 @@ internal sealed class Terms
 
         var judged = _requests[request];
         return judged == Stop.NotAsked
-            ? _requests[request] = Rules.Bots.Judge(_names.RequestOf(request)) is { } verdict ? StopReason.Of(verdict.Reason) : Stop.None
+            ? _requests[request] = Judged(_names.RequestOf(request))
             : judged;
     }
+
+    private Stop Judged(ClickRequest request) =>
+        Rules.Bots.Judge(request) is { } verdict ? StopReason.Of(verdict.Reason)
+        : Rules.Consent == ConsentUse.Require && request.Signals is ({ Consent: false } or { Gpc: true }) ? Stop.NoConsent
+        : Stop.None;
 
     private ref readonly PartnerTerms PartnerAt(int partner)
     {
@@ -81,12 +117,14 @@ internal sealed class Terms
             for (var i = before; i < _partners.Length; i++)
             {
                 var (program, id) = (_names.ProgramOf(i), _names.PartnerId(i));
-                _partners[i] = new PartnerTerms(id, _standings.Of(program, id), (Rules.Model as Markov)?.Fit?.WeightOf(program, id) ?? 1);
+                _partners[i] = new PartnerTerms(
+                    id, _standings.Of(program, id), _windows.GetValueOrDefault(id, Rules.WindowDays * TimeSpan.TicksPerDay), id == Rules.Scope.Partner,
+                    (Rules.Model as Markov)?.Fit?.WeightOf(program, id) ?? 1);
             }
         }
 
         return ref _partners[partner];
     }
 
-    private readonly record struct PartnerTerms(string Id, PartnerStanding? Standing, long Weight);
+    private readonly record struct PartnerTerms(string Id, PartnerStanding? Standing, long WindowTicks, bool IsInScope, long Weight);
 }

@@ -25,6 +25,28 @@ internal static class Words
         _ => throw new UnreachableException(suspended.ToString()),
     };
 
+    public static string Of(ConsentUse use) => use switch
+    {
+        ConsentUse.Ignore => "ignore",
+        ConsentUse.Require => "require",
+        _ => throw new UnreachableException(use.ToString()),
+    };
+
+    public static string Of(SelfReferrals use) => use switch
+    {
+        SelfReferrals.Exclude => "exclude",
+        SelfReferrals.Include => "include",
+        _ => throw new UnreachableException(use.ToString()),
+    };
+
+    public static string Of(ScopeTime time) => time switch
+    {
+        ScopeTime.ConversionsFrom => "conversions-from",
+        ScopeTime.TouchesFrom => "touches-from",
+        ScopeTime.AllHistory => "all-history",
+        _ => throw new UnreachableException(time.ToString()),
+    };
+
     public static string Of(CouponUse use) => use switch
     {
         CouponUse.Fallback => "fallback",

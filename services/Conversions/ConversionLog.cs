@@ -73,8 +73,17 @@ internal sealed class ConversionLog(EventLog log, string program)
 
     /// <summary>Appends the ties that are not recorded yet, in one transaction.</summary>
     /// <returns>Ids of those that were new.</returns>
-    public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<VisitorIdentified> identities, CancellationToken cancellationToken) =>
-        log.AppendNewAsync(identities.Select(i => New(Ids.Customer(i.ProgramId, i.CustomerKey), i, CustomerStreamType)).ToArray(), cancellationToken);
+    public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<IEvent> identities, CancellationToken cancellationToken) =>
+        log.AppendNewAsync(identities.Select(i => New(Ids.Customer(i.ProgramId, CustomerOf(i)), i, CustomerStreamType)).ToArray(), cancellationToken);
+
+    /// <summary>The key of the customer that a tie is of.</summary>
+    /// <exception cref="System.Diagnostics.UnreachableException">The event is no tie.</exception>
+    public static string CustomerOf(IEvent identity) => identity switch
+    {
+        VisitorIdentified visitor => visitor.CustomerKey,
+        PartnerIdentified partner => partner.CustomerKey,
+        _ => throw new System.Diagnostics.UnreachableException(identity.ToString()),
+    };
 
     public static NewEvent New(ConversionMerged merge) => New(merge.ConversionId, merge);
 

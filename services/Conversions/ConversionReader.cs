@@ -13,6 +13,7 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
     public const int MaxClickId = 64;
     public const int MaxCustomer = 320;
     public const int MaxCoupon = 64;
+    public const int MaxPartner = 64;
     public const int MaxProduct = 256;
     public const int MaxItems = 500;
     public const int MaxQuantity = 1_000_000;
@@ -78,8 +79,8 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
             ask.OccurredAt is not null);
     }
 
-    /// <summary>The tie of a visitor, or of a click's visitor, to a customer.</summary>
-    public VisitorIdentified? Read(IdentityAsk ask, Checks checks)
+    /// <summary>The tie of a visitor, of a click's visitor, or of a partner to a customer.</summary>
+    public IEvent? Read(IdentityAsk ask, Checks checks)
     {
         var customer = Customer(checks, ask.Customer);
         var occurredAt = checks.TimeOrNow("occurredAt", ask.OccurredAt).ToUniversalTime();
@@ -90,9 +91,14 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
             checks.Add("customer", "is required");
         }
 
+        if (!string.IsNullOrEmpty(ask.Partner))
+        {
+            return ReadPartner(ask, customer, occurredAt, checks);
+        }
+
         if (string.IsNullOrEmpty(ask.VisitorId) && string.IsNullOrEmpty(ask.ClickId))
         {
-            checks.Add("visitorId", "is required, or clickId");
+            checks.Add("visitorId", "is required, or clickId, or partner");
         }
 
         return !checks.Passed ? null : new VisitorIdentified
@@ -103,6 +109,29 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
             CustomerKey = customer!,
             VisitorId = visitorId,
             ClickId = clickId,
+        };
+    }
+
+    private PartnerIdentified? ReadPartner(IdentityAsk ask, string? customer, DateTimeOffset occurredAt, Checks checks)
+    {
+        var partner = checks.Required("partner", ask.Partner, MaxPartner);
+        if (partner.Length > 0 && !PartnerPattern().IsMatch(partner))
+        {
+            checks.Add("partner", "must be lower-case letters, digits, '-' and '_'");
+        }
+
+        if (!string.IsNullOrEmpty(ask.VisitorId) || !string.IsNullOrEmpty(ask.ClickId))
+        {
+            checks.Add("partner", "is given beside visitorId or clickId; an item says one of them");
+        }
+
+        return !checks.Passed ? null : new PartnerIdentified
+        {
+            EventId = Ids.PartnerIdentity(program, customer!, partner),
+            ProgramId = program,
+            OccurredAt = occurredAt,
+            PartnerId = partner,
+            CustomerKey = customer!,
         };
     }
 
@@ -185,4 +214,8 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
 
     [GeneratedRegex("^[a-z0-9._-]+$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex SourcePattern();
+
+    // The ids that Partners gives out. Whether it has given out this one is not asked: the fact may come before the partner.
+    [GeneratedRegex("^[a-z0-9_-]+$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex PartnerPattern();
 }

@@ -138,9 +138,9 @@ internal sealed class CustomerEraser(ConversionLog conversions, MergeConversions
     {
         var (program, stream) = (conversions.Program, Ids.Customer(conversions.Program, key));
         var identities = (await _log.ReadStreamAsync(stream, cancellationToken))
-            .Where(e => e.Type == EventTypes.Of<VisitorIdentified>().Name)
-            .Select(e => (VisitorIdentified)EventTypes.Deserialize(EventTypes.Of<VisitorIdentified>(), e.Data.Span))
-            .Select(e => (Old: e.EventId, New: e with { EventId = Ids.Identity(program, token, e.VisitorId, e.ClickId), CustomerKey = token }))
+            .Select(e => ConversionLog.Event(e.Type, e.Data.Span))
+            .Where(e => e is VisitorIdentified or PartnerIdentified)
+            .Select(e => (Old: e.EventId, New: With(e, program, token)))
             .ToArray();
         await RunAsync(
             connection,
@@ -157,6 +157,13 @@ internal sealed class CustomerEraser(ConversionLog conversions, MergeConversions
             connection, $"update {_log.Schema}.mt_streams set id = $1 where id = $2", cancellationToken, Parameter(Ids.Customer(program, token)), Parameter(stream));
         return identities.Select(i => i.Old).ToArray();
     }
+
+    private static IEvent With(IEvent identity, string program, string token) => identity switch
+    {
+        VisitorIdentified e => e with { EventId = Ids.Identity(program, token, e.VisitorId, e.ClickId), CustomerKey = token },
+        PartnerIdentified e => e with { EventId = Ids.PartnerIdentity(program, token, e.PartnerId), CustomerKey = token },
+        _ => throw new System.Diagnostics.UnreachableException(identity.ToString()),
+    };
 
     private static NpgsqlParameter<T> Parameter<T>(T value) => new() { TypedValue = value };
 

@@ -17,6 +17,9 @@ internal sealed record IdentityAsk
     public string? VisitorId { get; init; }
     public string? ClickId { get; init; }
 
+    /// <summary>Instead of a visitor or click: the partner that this customer is, or belongs to.</summary>
+    public string? Partner { get; init; }
+
     /// <summary>Now where absent. No credit depends on it.</summary>
     public DateTimeOffset? OccurredAt { get; init; }
 }
@@ -27,15 +30,18 @@ internal sealed record IdentityAnswer(
     string Status,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<FieldFault>? Errors = null);
 
-/// <summary><c>POST /v1/identities</c>: ties a visitor, or the visitor of a click, to a customer; or a list of them.</summary>
+/// <summary>
+/// <c>POST /v1/identities</c>: ties a visitor, or the visitor of a click, to a customer, or says that a customer is a partner itself;
+/// or a list of them.
+/// </summary>
 internal static class RecordIdentity
 {
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/identities", HandleAsync)
             .RequireScope(Scope.WriteConversions)
             .WithMetadata(new RequestSizeLimitAttribute(RecordConversion.MaxBodyBytes))
-            .TakesJson<IdentityAsk>("""{"customer":"ann@example.org","visitorId":"v-1"}""")
-            .WithName("RecordIdentity").WithTags("Conversions").WithSummary("Ties a visitor or a click to a customer, or a list of at most 1,000");
+            .TakesJson<IdentityAsk>("""[{"customer":"ann@example.org","visitorId":"v-1"},{"customer":"owner@acme.example","partner":"acme"}]""")
+            .WithName("RecordIdentity").WithTags("Conversions").WithSummary("Ties a visitor, a click or a partner to a customer, or a list of at most 1,000");
 
     private static async Task<Results<Created<IdentityAnswer>, Ok<IdentityAnswer>, Ok<IReadOnlyList<IdentityAnswer>>, ProblemHttpResult>> HandleAsync(
         HttpRequest request, ConversionReader reader, ConversionLog log, TimeProvider time, CancellationToken cancellationToken)
@@ -55,16 +61,16 @@ internal static class RecordIdentity
         }
 
         // A tie is its whole content, so the same again is never another one.
-        var added = new HashSet<Guid>(await log.AppendNewAsync(read.Select(r => r.Identity).OfType<VisitorIdentified>(), cancellationToken));
+        var added = new HashSet<Guid>(await log.AppendNewAsync(read.Select(r => r.Identity).OfType<IEvent>(), cancellationToken));
         var answers = read.Select(r => r.Identity is { } identity
-            ? new IdentityAnswer(identity.CustomerKey, added.Remove(identity.EventId) ? "recorded" : "already-recorded")
+            ? new IdentityAnswer(ConversionLog.CustomerOf(identity), added.Remove(identity.EventId) ? "recorded" : "already-recorded")
             : new IdentityAnswer(CustomerKey: null, "rejected", r.Faults)).ToArray();
         return isList ? TypedResults.Ok<IReadOnlyList<IdentityAnswer>>(answers)
             : answers[0].Status == "recorded" ? TypedResults.Created((string?)null, answers[0])
             : TypedResults.Ok(answers[0]);
     }
 
-    private static (VisitorIdentified? Identity, IReadOnlyList<FieldFault> Faults) Read(ReadOnlySpan<byte> json, ConversionReader reader, TimeProvider time)
+    private static (IEvent? Identity, IReadOnlyList<FieldFault> Faults) Read(ReadOnlySpan<byte> json, ConversionReader reader, TimeProvider time)
     {
         var (ask, fault) = RequestBody.Parse(json, ConversionsJson.Default.IdentityAsk);
         if (ask is null)

@@ -20,6 +20,12 @@ internal sealed record Partner
     /// <summary>When its last suspension ended; null where there was none.</summary>
     public DateTimeOffset? ReinstatedAt { get; init; }
 
+    /// <summary>The group it was put into last; null where it is in none.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>Since when it is in that group, or in none; null where it was never put into one.</summary>
+    public DateTimeOffset? GroupedAt { get; init; }
+
     public bool Suspended => SuspendedAt is not null;
 
     /// <summary>Every link it ever had, in the order of their first publication.</summary>
@@ -41,6 +47,7 @@ internal sealed record Partner
         (not null, LinkPublished e) => partner.With(Link.Of(e)),
         (not null, LinkRetired e) => partner.With(partner.FindLink(e.Slug)! with { Retired = true }),
         (not null, PartnerSuspended e) => partner with { SuspendedAt = e.OccurredAt },
+        (not null, PartnerGrouped e) => partner with { Group = e.Group, GroupedAt = e.OccurredAt },
         (not null, PartnerReinstated e) => partner with { SuspendedAt = null, ReinstatedAt = e.OccurredAt },
         _ => throw new UnreachableException($"{@event} in the stream of {partner?.Id ?? "nobody"}"),
     };

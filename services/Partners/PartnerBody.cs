@@ -9,7 +9,14 @@ namespace PartnerPulse.Partners;
 /// <param name="Status"><c>active</c> or <c>suspended</c>.</param>
 /// <param name="Ref">The code of its landing links: <c>?ref=</c>.</param>
 /// <param name="Links">Its live links.</param>
-internal sealed record PartnerBody(string Id, string Name, string Status, string Ref, IReadOnlyList<LinkBody> Links);
+/// <param name="Group">The group it is in, which commissions may name.</param>
+internal sealed record PartnerBody(
+    string Id,
+    string Name,
+    string Status,
+    string Ref,
+    IReadOnlyList<LinkBody> Links,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Group = null);
 
 /// <summary>A live link as the API shows it.</summary>
 /// <param name="Slug">Its slug.</param>
@@ -70,5 +77,6 @@ internal sealed class Links
         partner.Name,
         partner.Suspended ? "suspended" : "active",
         partner.Ref,
-        partner.Links.Where(link => !link.Retired).Select(Show).ToArray());
+        partner.Links.Where(link => !link.Retired).Select(Show).ToArray(),
+        partner.Group);
 }

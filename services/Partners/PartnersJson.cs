@@ -17,6 +17,7 @@ namespace PartnerPulse.Partners;
 [JsonSerializable(typeof(ConfigureProgramAsk))]
 [JsonSerializable(typeof(ProgramBody))]
 [JsonSerializable(typeof(SuspendPartnerAsk))]
+[JsonSerializable(typeof(GroupPartnerAsk))]
 [JsonSerializable(typeof(PartnerBody))]
 [JsonSerializable(typeof(PartnersPage))]
 [JsonSerializable(typeof(AssignCouponAsk))]

@@ -43,6 +43,7 @@ public static class PartnersService
         LinkCode.Map(routes);
         SuspendPartner.Map(routes);
         ReinstatePartner.Map(routes);
+        GroupPartner.Map(routes);
         ConfigureProgram.Map(routes);
         ReadCatalogue.Map(routes);
         AssignCoupon.Map(routes);

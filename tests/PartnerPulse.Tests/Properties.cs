@@ -8,7 +8,7 @@ namespace PartnerPulse.Tests;
 
 /// <summary>
 /// Runs one property over many generated cases. The seed is printed, and named in a failure; <c>PULSE_SEED</c> runs it again and
-/// <c>PULSE_CASES</c> runs more cases than usual.
+/// <c>PULSE_CASES</c> runs more cases than usual. <c>PULSE_LONG=1</c> (<c>./pulse test --long</c>) runs ten times as many.
 /// </summary>
 public static class Properties
 {
@@ -19,6 +19,10 @@ public static class Properties
         if (Environment.GetEnvironmentVariable("PULSE_CASES") is { } more)
         {
             count = int.Parse(more, CultureInfo.InvariantCulture);
+        }
+        else if (Environment.GetEnvironmentVariable("PULSE_LONG") == "1")
+        {
+            count *= 10;
         }
 
         output.WriteLine($"{count} cases from PULSE_SEED={seed}");

@@ -27,7 +27,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
     private static readonly TimeSpan s_patience = TimeSpan.FromDays(7);
 
     private static readonly TimeSpan s_pause = TimeSpan.FromHours(1);
-    private static readonly string s_identified = EventTypes.Of<VisitorIdentified>().Name;
+    private static readonly string s_identified = $"'{EventTypes.Of<VisitorIdentified>().Name}', '{EventTypes.Of<PartnerIdentified>().Name}'";
 
     public async Task EraseAsync(CustomerErased erased, Handover? handover, CancellationToken cancellationToken)
     {
@@ -132,6 +132,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
     {
         ConversionRecorded c => c with { CustomerKey = token },
         VisitorIdentified i => i with { EventId = Ids.Identity(i.ProgramId, token, i.VisitorId, i.ClickId), CustomerKey = token },
+        PartnerIdentified i => i with { EventId = Ids.PartnerIdentity(i.ProgramId, token, i.PartnerId), CustomerKey = token },
         _ => throw new System.Diagnostics.UnreachableException(fact.ToString()),
     };
 
@@ -162,6 +163,10 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
                         key = identity.CustomerKey;
                         identities.Add(With(identity, erased.Token));
                         break;
+                    case PartnerIdentified identity:
+                        key = identity.CustomerKey;
+                        identities.Add(With(identity, erased.Token));
+                        break;
                     default:
                         break; // Came with the token already, or cannot be read and went aside.
                 }
@@ -189,7 +194,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
         var removed = await PositionsAsync(
             connection.Sql(
                 $"""
-                 with gone as (delete from {s}.mt_events where id = any($1) and type = '{s_identified}' returning seq_id, type, timestamp),
+                 with gone as (delete from {s}.mt_events where id = any($1) and type in ({s_identified}) returning seq_id, type, timestamp),
                       kept as (update {s}.seal_salts k set salt = null, type = g.type, recorded_at = g.timestamp from gone g where k.position = g.seq_id)
                  select seq_id from gone
                  """,
@@ -209,6 +214,13 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
              with gone as (delete from {s}.ties where customer = $1 returning is_click, key, visitor_id)
              insert into {s}.ties (customer, is_click, key, visitor_id) select $2, is_click, key, visitor_id from gone
              on conflict on constraint pk_ties do nothing
+             """,
+            P(customer), P(nobody)).RunAsync(cancellationToken);
+        await connection.Sql(
+            $"""
+             with gone as (delete from {s}.own_customers where customer = $1 returning partner_id)
+             insert into {s}.own_customers (customer, partner_id) select $2, partner_id from gone
+             on conflict on constraint pk_own_customers do nothing
              """,
             P(customer), P(nobody)).RunAsync(cancellationToken);
 

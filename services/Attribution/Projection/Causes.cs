@@ -69,6 +69,9 @@ internal sealed class Causes
             case PartnerReinstated reinstated:
                 Add(_ofPartners, reinstated.PartnerId, Cause(RevisionCause.Reinstatement, reinstated.EventId));
                 break;
+            case PartnerGrouped grouped:
+                Add(_ofPartners, grouped.PartnerId, Cause(RevisionCause.Group, grouped.EventId));
+                break;
             case CouponAssigned assigned:
                 Add(_ofCoupons, Ids.CouponStream(assigned.ProgramId, assigned.Code), Cause(RevisionCause.Coupon, assigned.EventId));
                 break;
@@ -76,6 +79,9 @@ internal sealed class Causes
                 Add(_ofCoupons, Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code), Cause(RevisionCause.Coupon, withdrawn.EventId));
                 break;
             case VisitorIdentified identity:
+                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, identity.EventId));
+                break;
+            case PartnerIdentified identity:
                 Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, identity.EventId));
                 break;
             default:

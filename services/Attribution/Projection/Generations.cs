@@ -9,8 +9,9 @@ using static PartnerPulse.EventStore.Db;
 namespace PartnerPulse.Attribution.Projection;
 
 /// <summary>One judgement of all history, as its row says.</summary>
+/// <param name="Under">Versions that judge what <paramref name="RulesVersion"/> does not apply to, the first that applies.</param>
 internal sealed record Generation(
-    int Number, Guid ReplayId, int RulesVersion, string EngineVersion, string State, string? Reason, long FoldedTo, Guid FoldedConversion,
+    int Number, Guid ReplayId, int RulesVersion, IReadOnlyList<int> Under, string EngineVersion, string State, string? Reason, long FoldedTo, Guid FoldedConversion,
     long Target, long Done, long Total)
 {
     public const string Running = "running";
@@ -26,7 +27,7 @@ internal sealed class Generations(string schema, BotLists lists)
 {
     private const int ChunkSize = 2_000;
     private const string Columns =
-        "generation, replay_id, rules_version, engine_version, state, reason, folded_to, folded_conversion, target, done, total";
+        "generation, replay_id, rules_version, under, engine_version, state, reason, folded_to, folded_conversion, target, done, total";
 
     private readonly System.Collections.Concurrent.ConcurrentDictionary<int, Rules> _rules = new();
 
@@ -83,17 +84,33 @@ internal sealed class Generations(string schema, BotLists lists)
         return _rules.GetOrAdd(version, rules);
     }
 
+    /// <summary>The rules that the generation judges by.</summary>
+    /// <exception cref="UnfoldableException">One of its versions is not there, or this engine cannot read it.</exception>
+    public async Task<RulesInForce> InForceAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken)
+    {
+        var versions = new List<VersionedRules>(1 + generation.Under.Count);
+        foreach (var version in generation.Under.Prepend(generation.RulesVersion))
+        {
+            versions.Add(new VersionedRules(version, await RulesAsync(connection, version, cancellationToken)));
+        }
+
+        return RulesInForce.Of(versions);
+    }
+
     public async Task<PartnerStandings> StandingsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = connection.Sql($"select event_id, program_id, partner_id, occurred_at, suspended from {schema}.standings");
+        await using var command = connection.Sql($"select event_id, program_id, partner_id, occurred_at, suspended, group_name from {schema}.standings");
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var events = new List<IEvent>();
         while (await reader.ReadAsync(cancellationToken))
         {
             var (id, program, partner, at) = (reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<DateTimeOffset>(3));
-            events.Add(reader.GetBoolean(4)
-                ? new PartnerSuspended { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner }
-                : new PartnerReinstated { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner });
+            events.Add((reader.IsDBNull(4) ? (bool?)null : reader.GetBoolean(4)) switch
+            {
+                true => new PartnerSuspended { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner },
+                false => new PartnerReinstated { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner },
+                null => new PartnerGrouped { EventId = id, ProgramId = program, OccurredAt = at, PartnerId = partner, Group = reader.GetTextOrNull(5) },
+            });
         }
 
         return PartnerStandings.From(events);
@@ -113,7 +130,7 @@ internal sealed class Generations(string schema, BotLists lists)
             return generation;
         }
 
-        var rules = await RulesAsync(connection, generation.RulesVersion, cancellationToken);
+        var rules = await InForceAsync(connection, generation, cancellationToken);
         var standings = await StandingsAsync(connection, cancellationToken);
 
         // Up to the target each journey comes once, so there is nothing to replace; a journey that changes later comes again.
@@ -146,7 +163,7 @@ internal sealed class Generations(string schema, BotLists lists)
     /// <summary>Decides journeys and replaces what the generation holds of them.</summary>
     /// <returns>What changed, by conversion: credits before and after.</returns>
     public async Task<IReadOnlyList<Revision>> WriteAsync(
-        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, PartnerStandings standings, Rules rules, bool fresh,
+        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, PartnerStandings standings, RulesInForce rules, bool fresh,
         CancellationToken cancellationToken)
     {
         var decisions = Decide(journeys, standings, rules);
@@ -155,7 +172,7 @@ internal sealed class Generations(string schema, BotLists lists)
     }
 
     /// <summary>What the rules say of each journey, in order.</summary>
-    public static Decision[] Decide(IReadOnlyList<Journey> journeys, PartnerStandings standings, Rules rules)
+    public static Decision[] Decide(IReadOnlyList<Journey> journeys, PartnerStandings standings, RulesInForce rules)
     {
         var judge = new Judge(new FactNames(), standings, rules);
         var decisions = new Decision[journeys.Count];
@@ -200,8 +217,8 @@ internal sealed class Generations(string schema, BotLists lists)
         while (await reader.ReadAsync(cancellationToken))
         {
             generations.Add(new Generation(
-                reader.GetInt32(0), reader.GetGuid(1), reader.GetInt32(2), reader.GetString(3), reader.GetString(4), reader.GetTextOrNull(5),
-                reader.GetInt64(6), reader.GetGuid(7), reader.GetInt64(8), reader.GetInt64(9), reader.GetInt64(10)));
+                reader.GetInt32(0), reader.GetGuid(1), reader.GetInt32(2), reader.GetFieldValue<int[]>(3), reader.GetString(4), reader.GetString(5),
+                reader.GetTextOrNull(6), reader.GetInt64(7), reader.GetGuid(8), reader.GetInt64(9), reader.GetInt64(10), reader.GetInt64(11)));
         }
 
         return generations;

@@ -118,13 +118,43 @@ internal sealed class Journeys(string schema, ILogger logger)
         return retied;
     }
 
+    /// <summary>Remembers which customers are partners themselves.</summary>
+    /// <returns>Customers of whom that is new, so that all their conversions are concerned.</returns>
+    public async Task<IReadOnlyList<Guid>> AddOwnCustomersAsync(NpgsqlConnection connection, IReadOnlyList<IEvent> facts, CancellationToken cancellationToken)
+    {
+        var own = facts.OfType<PartnerIdentified>().Select(i => (Customer: Ids.Customer(i.ProgramId, i.CustomerKey), i.PartnerId)).Distinct().ToArray();
+        if (own.Length == 0)
+        {
+            return [];
+        }
+
+        await using var command = connection.Sql(
+            $"""
+             with added as (
+                 insert into {schema}.own_customers (customer, partner_id) select * from unnest($1::uuid[], $2::varchar[])
+                 on conflict on constraint pk_own_customers do nothing
+                 returning customer
+             )
+             select distinct customer from added
+             """,
+            P(own.Select(o => o.Customer).ToArray()), P(own.Select(o => o.PartnerId).ToArray()));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var concerned = new List<Guid>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            concerned.Add(reader.GetGuid(0));
+        }
+
+        return concerned;
+    }
+
     /// <summary>
     /// The conversions that a page concerns, in the order of customers. A new visitor of a customer concerns each of the customer's
     /// conversions, and a lead that is new, or is the same as another one or no longer, all that come after it.
     /// </summary>
     /// <param name="connection">In the page's transaction.</param>
     /// <param name="page">The page; its conversions and ties are in the tables already.</param>
-    /// <param name="retied">Customers that the page ties to something new.</param>
+    /// <param name="retied">Customers that the page ties to something new, or to a partner.</param>
     /// <param name="cancellationToken">Ends the wait for the database.</param>
     public async Task<IReadOnlyList<Person>> AffectedAsync(
         NpgsqlConnection connection, LogPage page, IReadOnlyList<Guid> retied, CancellationToken cancellationToken)
@@ -159,12 +189,6 @@ internal sealed class Journeys(string schema, ILogger logger)
                     conversions.Add(separated.ConversionId);
                     leads.Add(separated.ConversionId);
                     break;
-                case PartnerSuspended suspended:
-                    partners.Add(suspended.PartnerId);
-                    break;
-                case PartnerReinstated reinstated:
-                    partners.Add(reinstated.PartnerId);
-                    break;
                 case CouponAssigned assigned:
                     coupons.Add((Ids.CouponStream(assigned.ProgramId, assigned.Code), assigned.From.UtcTicks));
                     break;
@@ -172,7 +196,13 @@ internal sealed class Journeys(string schema, ILogger logger)
                     coupons.Add((Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code), withdrawn.OccurredAt.UtcTicks));
                     break;
                 default:
-                    break; // Ties came in by their customers; other facts concern no conversion.
+                    // Ties came in by their customers; facts that are of no partner either concern no conversion.
+                    if (PartnerStandings.PartnerOf(fact) is { } partner)
+                    {
+                        partners.Add(partner);
+                    }
+
+                    break;
             }
         }
 
@@ -389,13 +419,14 @@ internal sealed class Journeys(string schema, ILogger logger)
     {
         var customersIds = Present(people.Select(p => p.Customer));
         return new LookedUp(
-            people, await ReadTiesAsync(connection, customersIds, cancellationToken), await ReadIntroducingAsync(connection, customersIds, cancellationToken));
+            people, await ReadTiesAsync(connection, customersIds, cancellationToken), await ReadIntroducingAsync(connection, customersIds, cancellationToken),
+            await ReadOwnCustomersAsync(connection, customersIds, cancellationToken));
     }
 
     /// <summary>Reads the log and nothing else, and writes nothing.</summary>
     private async Task<Assembled> AssembleChunkAsync(NpgsqlConnection connection, LookedUp lookedUp, long position, CancellationToken cancellationToken)
     {
-        var (people, customers, introducing) = lookedUp;
+        var (people, customers, introducing, own) = lookedUp;
         var unreadable = new List<(NewEvent Event, string Reason)>();
         var everybody = people.Concat(introducing.Values.SelectMany(p => p)).DistinctBy(p => p.ConversionId).ToArray();
         var (conversions, adjustments, statements, identities) = await ReadConversionsAsync(connection, everybody, position, cancellationToken);
@@ -437,7 +468,8 @@ internal sealed class Journeys(string schema, ILogger logger)
                 ofCoupons.SelectMany(stream => coupons.GetValueOrDefault(stream, [])),
                 leads.Select(p => conversions[p.ConversionId]),
                 statements.GetValueOrDefault(person.ConversionId, []),
-                those.SelectMany(p => identities.GetValueOrDefault(p.ConversionId, []))));
+                those.SelectMany(p => identities.GetValueOrDefault(p.ConversionId, [])),
+                person.Customer is { } buyer ? own.GetValueOrDefault(buyer, []) : []));
             keys.AddRange(ofStreams.Concat(ofClicks).Concat(ofCoupons).Distinct().Select(key => (key, person.ConversionId)));
         }
 
@@ -483,6 +515,30 @@ internal sealed class Journeys(string schema, ILogger logger)
         }
 
         return customers;
+    }
+
+    /// <summary>By customer the partners that it is itself.</summary>
+    private async Task<Dictionary<Guid, List<string>>> ReadOwnCustomersAsync(NpgsqlConnection connection, Guid[] customersIds, CancellationToken cancellationToken)
+    {
+        var own = new Dictionary<Guid, List<string>>();
+        if (customersIds.Length == 0)
+        {
+            return own;
+        }
+
+        await using var command = connection.Sql($"select customer, partner_id from {schema}.own_customers where customer = any($1)", P(customersIds));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            if (!own.TryGetValue(reader.GetGuid(0), out var partners))
+            {
+                own.Add(reader.GetGuid(0), partners = []);
+            }
+
+            partners.Add(reader.GetString(1));
+        }
+
+        return own;
     }
 
     /// <summary>By customer its first leads and signups, as many as can introduce it, test and not.</summary>
@@ -703,7 +759,7 @@ internal sealed class Journeys(string schema, ILogger logger)
             .Concat(journey.Introductions.SelectMany(PartnersOf));
 
     /// <summary>Some people, what is tied to their customers, and who introduced those.</summary>
-    private sealed record LookedUp(Person[] People, Dictionary<Guid, Customer> Customers, Dictionary<Guid, List<Person>> Introducing);
+    private sealed record LookedUp(Person[] People, Dictionary<Guid, Customer> Customers, Dictionary<Guid, List<Person>> Introducing, Dictionary<Guid, List<string>> Own);
 
     /// <summary>Journeys as they are, as they are stored, by which keys they are found, and clicks that could not be read.</summary>
     private sealed record Assembled(

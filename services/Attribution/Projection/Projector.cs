@@ -97,7 +97,7 @@ internal sealed class Projector : BackgroundService
         }
 
         await connection.Sql(
-            $"truncate {s}.conversions, {s}.ties, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.decisions, {s}.credits")
+            $"truncate {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
         await _ledger.TruncateAsync(connection, cancellationToken);
         await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
@@ -109,6 +109,7 @@ internal sealed class Projector : BackgroundService
             await page.SetAsideAsync(connection, s, _logger, cancellationToken);
             await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
             await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
+            await _journeys.AddOwnCustomersAsync(connection, page.Facts, cancellationToken);
             await AddStandingsAsync(connection, page, cancellationToken);
             await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
             promoted.AddRange(page.Facts.Where(IsRulesOrReplay));
@@ -122,7 +123,7 @@ internal sealed class Projector : BackgroundService
         // Freshly filled tables have no statistics, and a plan made for an empty table is a bad one.
         await connection.Sql($"analyze {s}.conversions, {s}.ties").RunAsync(cancellationToken);
         var active = await _generations.ActiveAsync(connection, cancellationToken);
-        var rules = active is null ? null : await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
+        var rules = active is null ? null : await _generations.InForceAsync(connection, active, cancellationToken);
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
         var people = await _journeys.AllAsync(connection, cancellationToken);
         await foreach (var (journeys, decisions) in _journeys.AssembleAllAsync(
@@ -245,7 +246,11 @@ internal sealed class Projector : BackgroundService
         using var activity = Diagnostics.Source.StartActivity("project", ActivityKind.Consumer);
         activity?.SetTag("pulse.events", page.Count);
         await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
-        var retied = await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
+        Guid[] retied =
+        [
+            .. await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken),
+            .. await _journeys.AddOwnCustomersAsync(connection, page.Facts, cancellationToken),
+        ];
         await AddStandingsAsync(connection, page, cancellationToken);
         await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
         var affected = await _journeys.AffectedAsync(connection, page, retied, cancellationToken);
@@ -289,7 +294,7 @@ internal sealed class Projector : BackgroundService
         NpgsqlConnection connection, Generation active, IReadOnlyList<Journeys.Person> affected, LogPage page, List<CreditsRevised> revisions,
         CancellationToken cancellationToken)
     {
-        var rules = await _generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
+        var rules = await _generations.InForceAsync(connection, active, cancellationToken);
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
         await _generations.LockAsync(connection, active.Number, cancellationToken);
         var causes = new Causes(page);
@@ -358,11 +363,12 @@ internal sealed class Projector : BackgroundService
             case ReplayRequested replay:
                 await connection.Sql(
                     $"""
-                     insert into {s}.generations (generation, replay_id, rules_version, engine_version, state, target, total, requested_at, requested_by)
-                     values ($1, $2, $3, $4, 'running', $5, (select count(*) from {s}.journeys), $6, $7)
+                     insert into {s}.generations (generation, replay_id, rules_version, under, engine_version, state, target, total, requested_at, requested_by)
+                     values ($1, $2, $3, $8, $4, 'running', $5, (select count(*) from {s}.journeys), $6, $7)
                      on conflict on constraint pk_generations do nothing
                      """,
-                    P(replay.Generation), P(replay.ReplayId), P(replay.RulesVersion), P(Engine.Version), P(position), P(replay.OccurredAt), P(replay.By))
+                    P(replay.Generation), P(replay.ReplayId), P(replay.RulesVersion), P(Engine.Version), P(position), P(replay.OccurredAt), P(replay.By),
+                    P((replay.Under ?? []).ToArray()))
                     .RunAsync(cancellationToken);
                 break;
             case ReplayCompleted replay:
@@ -412,23 +418,19 @@ internal sealed class Projector : BackgroundService
     {
         foreach (var fact in page.Facts)
         {
-            var standing = fact switch
-            {
-                PartnerSuspended e => (e.PartnerId, Suspended: true),
-                PartnerReinstated e => (e.PartnerId, Suspended: false),
-                _ => (PartnerId: "", Suspended: false),
-            };
-            if (standing.PartnerId.Length == 0)
+            if (PartnerStandings.PartnerOf(fact) is not { } partner)
             {
                 continue;
             }
 
             await connection.Sql(
                 $"""
-                 insert into {_log.Schema}.standings (event_id, program_id, partner_id, occurred_at, suspended) values ($1, $2, $3, $4, $5)
+                 insert into {_log.Schema}.standings (event_id, program_id, partner_id, occurred_at, suspended, group_name) values ($1, $2, $3, $4, $5, $6)
                  on conflict on constraint pk_standings do nothing
                  """,
-                P(fact.EventId), P(fact.ProgramId), P(standing.PartnerId), P(fact.OccurredAt), P(standing.Suspended)).RunAsync(cancellationToken);
+                P(fact.EventId), P(fact.ProgramId), P(partner), P(fact.OccurredAt),
+                OrNull(fact switch { PartnerSuspended => true, PartnerReinstated => false, _ => (bool?)null }, NpgsqlTypes.NpgsqlDbType.Boolean),
+                P((fact as PartnerGrouped)?.Group)).RunAsync(cancellationToken);
         }
     }
 

@@ -73,10 +73,10 @@ internal sealed class ReadReceipt([FromKeyedServices(AttributionService.Schema)]
             return Problem.NotFound("conversion", $"'{asked}' is not known here");
         }
 
-        var rules = await generations.RulesAsync(connection, generation.RulesVersion, cancellationToken);
+        var rules = await generations.InForceAsync(connection, generation, cancellationToken);
         var standings = await generations.StandingsAsync(connection, cancellationToken);
         var decision = Crediting.Decide(journey, standings, rules);
-        var receipt = Receipt.Of(journey, decision, rules, generation.RulesVersion) with
+        var receipt = Receipt.Of(journey, decision, rules) with
         {
             History = ReceiptHistory.Of(await ReadToldAsync(connection, conversionId, cancellationToken), decision.Credited),
         };

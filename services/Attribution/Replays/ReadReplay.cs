@@ -26,11 +26,13 @@ internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] 
     /// <param name="Total">Conversions there were when it began.</param>
     /// <param name="Generation">The generation that it writes.</param>
     /// <param name="RulesVersion">The rules it judges by.</param>
+    /// <param name="Under">Versions that judge what those do not apply to, the first that applies; empty where they apply to everything.</param>
     /// <param name="EngineVersion">The engine it began with.</param>
     /// <param name="Rate">Conversions a second since the process that works on it took it up; only while it is running.</param>
     /// <param name="EtaSeconds">Seconds until the first pass is done, at this rate.</param>
     public sealed record ReplayView(
-        Guid Id, string State, bool Active, string? Reason, long Done, long Total, int Generation, int RulesVersion, string EngineVersion,
+        Guid Id, string State, bool Active, string? Reason, long Done, long Total, int Generation, int RulesVersion, IReadOnlyList<int> Under,
+        string EngineVersion,
         double? Rate = null, double? EtaSeconds = null);
 
     public sealed record ReplayList(IReadOnlyList<ReplayView> Replays);
@@ -71,6 +73,7 @@ internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] 
         g.Total,
         g.Number,
         g.RulesVersion,
+        g.Under,
         g.EngineVersion,
         atWork && rate > 0 ? Math.Round(rate, 1) : null,
         atWork && rate > 0 ? Math.Round((g.Total - g.Done) / rate, 2) : null);
@@ -108,7 +111,8 @@ internal sealed class ReadReplay([FromKeyedServices(AttributionService.Schema)] 
         ReplayView? last = null;
         while (await FindAsync(id, cancellationToken) is { } replay)
         {
-            if (replay != last)
+            // A replay keeps its versions; two lists of them are never the same object.
+            if (last is null || replay with { Under = last.Under } != last)
             {
                 yield return last = replay;
             }

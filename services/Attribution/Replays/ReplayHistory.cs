@@ -20,7 +20,7 @@ internal sealed record ReplayHistory
         ReplayRequested e => history with
         {
             LastGeneration = Math.Max(history.LastGeneration, e.Generation),
-            Replays = history.Replays.SetItem(e.ReplayId, new Replay(e.ReplayId, e.Generation, e.RulesVersion, Completed: false, Promoted: false, Discarded: false)),
+            Replays = history.Replays.SetItem(e.ReplayId, new Replay(e.ReplayId, e.Generation, e.RulesVersion, [.. e.Under ?? []], Completed: false, Promoted: false, Discarded: false)),
         },
         ReplayCompleted e => history.With(e.ReplayId, replay => replay with { Completed = true }),
         ReplayPromoted e => history.With(e.ReplayId, replay => replay with { Promoted = true }) with { ActiveGeneration = e.Generation },
@@ -32,4 +32,11 @@ internal sealed record ReplayHistory
         Replays.TryGetValue(id, out var replay) ? this with { Replays = Replays.SetItem(id, change(replay)) } : this;
 }
 
-internal sealed record Replay(Guid Id, int Generation, int RulesVersion, bool Completed, bool Promoted, bool Discarded);
+/// <param name="Id">The replay.</param>
+/// <param name="Generation">That it writes.</param>
+/// <param name="RulesVersion">The rules it judges by.</param>
+/// <param name="Under">Versions that judge what those do not apply to.</param>
+/// <param name="Completed">It has judged everything once.</param>
+/// <param name="Promoted">It counts, or counted.</param>
+/// <param name="Discarded">It is not wanted.</param>
+internal sealed record Replay(Guid Id, int Generation, int RulesVersion, ImmutableArray<int> Under, bool Completed, bool Promoted, bool Discarded);

@@ -49,7 +49,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
             throw new UnfoldableException($"Engine {generation.EngineVersion} began it and this is engine {Engine.Version}; request the replay again.");
         }
 
-        var rules = await generations.RulesAsync(reading, generation.RulesVersion, cancellationToken);
+        var rules = await generations.InForceAsync(reading, generation, cancellationToken);
         var standings = await generations.StandingsAsync(reading, cancellationToken);
         await using var writing = await log.DataSource.OpenConnectionAsync(cancellationToken);
         if (fresh)
@@ -102,7 +102,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
         P(generation.Number), P(generation.Done)).RunAsync(cancellationToken);
 
     private async Task ReadAsync(
-        NpgsqlConnection connection, Generation generation, Rules rules, PartnerStandings standings, ChannelWriter<Task<Chunk>> chunks,
+        NpgsqlConnection connection, Generation generation, RulesInForce rules, PartnerStandings standings, ChannelWriter<Task<Chunk>> chunks,
         CancellationToken cancellationToken)
     {
         try
@@ -165,7 +165,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
 
     private sealed record Chunk(Journey[] Journeys, Decision[] Decisions, Journeys.Stored Last)
     {
-        public static Chunk Of(List<Journeys.Stored> stored, PartnerStandings standings, Rules rules)
+        public static Chunk Of(List<Journeys.Stored> stored, PartnerStandings standings, RulesInForce rules)
         {
             var journeys = stored.ConvertAll(s => Projection.Journeys.Deserialize(s.Facts, s.Touches)).ToArray();
             return new Chunk(journeys, Generations.Decide(journeys, standings, rules), stored[^1]);

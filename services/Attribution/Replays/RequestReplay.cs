@@ -19,6 +19,9 @@ internal static class RequestReplay
     /// <summary>Replays that are neither promoted nor discarded at once; each keeps a full set of credit rows current.</summary>
     public const int MaxOpen = 8;
 
+    /// <summary>Versions under a replay's own. Each conversion may be asked of all of them.</summary>
+    public const int MaxUnder = 32;
+
     public sealed record Request
     {
         /// <summary>A rule document; published as a version if it is not one yet. Contradicts <see cref="RulesVersion"/>.</summary>
@@ -27,7 +30,12 @@ internal static class RequestReplay
         public int? RulesVersion { get; init; }
     }
 
-    public sealed record Requested(Guid Id, int Generation, int RulesVersion, string State);
+    /// <param name="Id">The replay.</param>
+    /// <param name="Generation">The generation that it writes.</param>
+    /// <param name="RulesVersion">The rules it judges by.</param>
+    /// <param name="Under">Versions that judge what those do not apply to, the first that applies; empty where they apply to everything.</param>
+    /// <param name="State"><c>running</c>.</param>
+    public sealed record Requested(Guid Id, int Generation, int RulesVersion, IReadOnlyList<int> Under, string State);
 
     public abstract record Outcome;
 
@@ -35,12 +43,42 @@ internal static class RequestReplay
 
     public sealed record TooManyOpen(int Open) : Outcome;
 
+    /// <summary>The rules apply to a part of history, and nothing counts that would judge the rest.</summary>
+    public sealed record NothingBeneath : Outcome;
+
+    /// <summary>Too many versions would judge history together.</summary>
+    public sealed record TooManyBeneath(int Versions) : Outcome;
+
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/replays", HandleAsync).RequireScope(Scope.WriteRules).WithTags("Replays")
             .WithSummary("Judge all history under other rules, without side effects");
 
-    public static Outcome Decide(ReplayHistory history, Guid replayId, int rulesVersion, string program, string by, DateTimeOffset now)
+    /// <param name="history">The replays so far.</param>
+    /// <param name="replayId">A fresh id.</param>
+    /// <param name="rulesVersion">The rules to judge by.</param>
+    /// <param name="coverEverything">Whether they apply to all history and everybody; otherwise what counts now judges the rest.</param>
+    /// <param name="program">The program.</param>
+    /// <param name="by">Name of the key.</param>
+    /// <param name="now">The time.</param>
+    public static Outcome Decide(
+        ReplayHistory history, Guid replayId, int rulesVersion, bool coverEverything, string program, string by, DateTimeOffset now)
     {
+        int[]? under = null;
+        if (!coverEverything)
+        {
+            if (history.Replays.Values.FirstOrDefault(r => r.Generation == history.ActiveGeneration) is not { } active)
+            {
+                return new NothingBeneath();
+            }
+
+            // Asked twice it would answer the same.
+            under = [.. active.Under.Prepend(active.RulesVersion).Where(version => version != rulesVersion)];
+            if (under.Length > MaxUnder)
+            {
+                return new TooManyBeneath(under.Length);
+            }
+        }
+
         var open = history.Replays.Values.Count(r => r is { Promoted: false, Discarded: false });
         return open >= MaxOpen
             ? new TooManyOpen(open)
@@ -52,6 +90,7 @@ internal static class RequestReplay
                 ReplayId = replayId,
                 RulesVersion = rulesVersion,
                 Generation = history.LastGeneration + 1,
+                Under = under,
                 By = by,
             });
     }
@@ -61,6 +100,7 @@ internal static class RequestReplay
         ReplayStream stream,
         PublishRules publish,
         BotLists lists,
+        Generations generations,
         [FromKeyedServices(AttributionService.Schema)] EventLog log,
         TimeProvider time,
         CancellationToken cancellationToken)
@@ -77,18 +117,27 @@ internal static class RequestReplay
             return Problem.Invalid(faults);
         }
 
+        bool coverEverything;
+        await using (var connection = await log.DataSource.OpenConnectionAsync(cancellationToken))
+        {
+            coverEverything = (await generations.RulesAsync(connection, version, cancellationToken)).CoverEverything;
+        }
+
         var id = Guid.CreateVersion7(time.GetUtcNow());
         var outcome = await stream.DecideAsync(
             history =>
             {
-                var decided = Decide(history, id, version, stream.Program, http.ApiKey().Name, time.GetUtcNow());
+                var decided = Decide(history, id, version, coverEverything, stream.Program, http.ApiKey().Name, time.GetUtcNow());
                 return (decided, (decided as Accepted)?.Event);
             },
             cancellationToken);
         return outcome switch
         {
-            Accepted { Event: var e } => TypedResults.Accepted($"/v1/replays/{id}", new Requested(id, e.Generation, e.RulesVersion, Generation.Running)),
+            Accepted { Event: var e } => TypedResults.Accepted($"/v1/replays/{id}", new Requested(id, e.Generation, e.RulesVersion, e.Under ?? [], Generation.Running)),
             TooManyOpen { Open: var open } => Problem.Conflict(new FieldFault("replays", $"{open} are open already; promote or discard one first")),
+            NothingBeneath => Problem.Conflict(new FieldFault("rules.scope", "applies to a part of history, and no generation counts that judges the rest")),
+            TooManyBeneath { Versions: var versions } => Problem.Conflict(new FieldFault(
+                "rules.scope", $"applies to a part of history, and {versions} versions judge the rest already, of at most {MaxUnder}; promote one for all history first")),
             var other => throw new System.Diagnostics.UnreachableException(other.ToString()),
         };
     }

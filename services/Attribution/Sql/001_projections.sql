@@ -76,6 +76,13 @@ create table if not exists {schema}.ties (
     constraint pk_ties primary key (customer, is_click, key)
 );
 
+-- Whose own customers they are: a partner that buys itself. Derived as ties are.
+create table if not exists {schema}.own_customers (
+    customer   uuid    not null,
+    partner_id varchar not null,
+    constraint pk_own_customers primary key (customer, partner_id)
+);
+
 -- A click concerns the conversions that wait for its id or for the stream it is in; what happens to a coupon those that wait for its
 -- stream.
 create table if not exists {schema}.journey_keys (
@@ -97,12 +104,14 @@ create table if not exists {schema}.journeys (
 );
 create unique index if not exists journeys_by_change on {schema}.journeys (changed_at, conversion_id);
 
+-- What was said of partners and when: that they are suspended or not, or which group they are in (null: none), never both.
 create table if not exists {schema}.standings (
     event_id    uuid        not null,
     program_id  varchar     not null,
     partner_id  varchar     not null,
     occurred_at timestamptz not null,
-    suspended   bool        not null,
+    suspended   bool        null,
+    group_name  varchar     null,
     constraint pk_standings primary key (event_id)
 );
 
@@ -116,11 +125,12 @@ create table if not exists {schema}.rules (
     constraint pk_rules primary key (version)
 );
 
--- A generation is one judgement of all history. state: running, ready, active, retired, discarded, failed.
+-- A generation is one judgement of all history, by rules_version where it applies, else by the first of under that does. state: running, ready, active, retired, discarded, failed.
 create table if not exists {schema}.generations (
     generation        int         not null,
     replay_id         uuid        not null,
     rules_version     int         not null,
+    under             int[]       not null,
     engine_version    varchar     not null,
     state             varchar     not null,
     reason            varchar     null,

@@ -163,21 +163,33 @@ internal sealed class VerifyStatement([FromKeyedServices(AttributionService.Sche
         return closings;
     }
 
-    /// <summary>The rules as the log has them, with the hash that the statement names.</summary>
-    private async Task<Rules> RulesAsync(NpgsqlConnection connection, StatementClosed closed, CancellationToken cancellationToken)
+    /// <summary>The rules of the statement's generation as the log has them; the version that the statement names has the hash that it names.</summary>
+    private async Task<RulesInForce> RulesAsync(NpgsqlConnection connection, StatementClosed closed, CancellationToken cancellationToken)
     {
-        var type = EventTypes.Of<RulesPublished>();
-        await using var command = connection.Sql($"select data from {log.Schema}.mt_events where type = '{type.Name}' and seq_id <= $1 order by seq_id", P(closed.Position));
+        var (published, requested) = (EventTypes.Of<RulesPublished>(), EventTypes.Of<ReplayRequested>());
+        await using var command = connection.Sql(
+            $"select type, data from {log.Schema}.mt_events where type in ('{published.Name}', '{requested.Name}') and seq_id <= $1 order by seq_id", P(closed.Position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var versions = new Dictionary<int, Rules>();
+        IReadOnlyList<int> under = [];
         while (await reader.ReadAsync(cancellationToken))
         {
-            var published = (RulesPublished)EventTypes.Deserialize(type, reader.GetFieldValue<byte[]>(0));
-            if (published.Version == closed.RulesVersion && published.Hash == closed.RulesHash && Rules.ReadPublished(published.Document, lists) is RulesAccepted { Rules: var rules })
+            var data = reader.GetFieldValue<byte[]>(1);
+            if (reader.GetString(0) == requested.Name)
             {
-                return rules;
+                var replay = (ReplayRequested)EventTypes.Deserialize(requested, data);
+                under = replay.Generation == closed.Generation ? replay.Under ?? [] : under;
+            }
+            else if (EventTypes.Deserialize(published, data) is RulesPublished e && Rules.ReadPublished(e.Document, lists) is RulesAccepted { Rules: var rules })
+            {
+                versions[e.Version] = rules;
             }
         }
 
-        throw new InvalidDataException($"Statement {closed.Period} names rules {closed.RulesVersion} of hash {closed.RulesHash}, which the log does not hold up to {closed.Position}.");
+        int[] stack = [closed.RulesVersion, .. under];
+        return stack.All(versions.ContainsKey) && versions[closed.RulesVersion].Hash == closed.RulesHash
+            ? RulesInForce.Of(stack.Select(version => new VersionedRules(version, versions[version])))
+            : throw new InvalidDataException(
+                $"Statement {closed.Period} names rules {closed.RulesVersion} of hash {closed.RulesHash}, which the log does not hold up to {closed.Position}.");
     }
 }

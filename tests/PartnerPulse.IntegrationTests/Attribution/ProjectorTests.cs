@@ -39,7 +39,7 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         await using var database = NpgsqlDataSource.Create(await TestServers.NewDatabaseAsync());
         var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
         output.WriteLine($"PULSE_SEED={seed}");
-        var rules = TestBots.Default with { Inherit = new Inherit(30), Model = new Linear() };
+        var rules = RulesInForce.Only(TestBots.Default with { Inherit = new Inherit(30), Model = new Linear() });
         var system = await Projection.CreateAsync(database, "crowd", rules);
         var events = Enumerable.Range(0, 320).SelectMany(i => Guest(i, i % 12 == 0 ? ConversionKind.Lead : ConversionKind.Sale)).ToArray();
         new Random(seed).Shuffle(events);
@@ -83,9 +83,9 @@ public sealed class ProjectorTests(ITestOutputHelper output)
 
     private static async Task HoldsAsync(NpgsqlDataSource database, Case given)
     {
-        var system = await Projection.CreateAsync(database, $"history_{Interlocked.Increment(ref s_schemas)}", given.Rules);
+        var system = await Projection.CreateAsync(database, $"history_{Interlocked.Increment(ref s_schemas)}", given.InForce);
         var events = given.Disturbed();
-        var expected = Describe(History.Fold(given.Events), given.Rules);
+        var expected = Describe(History.Fold(given.Events), given.InForce);
 
         // In pieces, as they would arrive, each folded before the next comes.
         foreach (var piece in events.Chunk(7))
@@ -103,15 +103,16 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         var others = given.Rules with
         {
             Name = "others", Model = new Linear(), WindowDays = 90, RepeatMinutes = 0, Bots = Bots.Exclude(TestBots.Small, Machine.Head), Coupon = CouponUse.Override, Inherit = new Inherit(null),
+            EffectiveFrom = null, Scope = RulesScope.Everything,
         };
-        await system.ReplayAsync(generation: 2, rulesVersion: 1, given.Rules);
-        await system.ReplayAsync(generation: 3, rulesVersion: 2, others);
+        await system.ReplayAsync(generation: 2, given.InForce);
+        await system.ReplayAsync(generation: 3, RulesInForce.Only(others, version: given.Stack.Count + 1));
         Assert.Equal(expected, await system.DescribeAsync(generation: 2));
-        Assert.Equal(Describe(History.Fold(given.Events), others), await system.DescribeAsync(generation: 3));
+        Assert.Equal(Describe(History.Fold(given.Events), RulesInForce.Only(others)), await system.DescribeAsync(generation: 3));
     }
 
     /// <summary>One line a conversion and one a credited touch, in order.</summary>
-    private static string Describe(History history, Rules rules)
+    private static string Describe(History history, RulesInForce rules)
     {
         var lines = new List<string>();
         foreach (var journey in history.Journeys)
@@ -131,7 +132,7 @@ public sealed class ProjectorTests(ITestOutputHelper output)
 
         public Projector Projector => projector;
 
-        public static async Task<Projection> CreateAsync(NpgsqlDataSource database, string schema, Rules rules)
+        public static async Task<Projection> CreateAsync(NpgsqlDataSource database, string schema, RulesInForce rules)
         {
             var log = new EventLog(database, schema);
             await log.CreateSchemaAsync(CancellationToken.None);
@@ -139,16 +140,16 @@ public sealed class ProjectorTests(ITestOutputHelper output)
             await new OpenProjections(log, program, TestBots.Lists, TimeProvider.System).CreateTablesAsync(CancellationToken.None);
             var generations = new Generations(schema, TestBots.Lists);
             var system = new Projection(log, generations, new Projector(log, generations, program, new ProjectionProgress(TimeProvider.System), NullLogger<Projector>.Instance));
-            await system.AppendAsync([Published(1, rules), Requested(1, 1), Promoted(1)]);
+            await system.AppendAsync([.. rules.Versions.Select(Published), Requested(1, rules), Promoted(1)]);
             return system;
         }
 
         public Task AppendAsync(IEnumerable<IEvent> events) =>
             log.AppendAsync(events.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
 
-        public async Task ReplayAsync(int generation, int rulesVersion, Rules rules)
+        public async Task ReplayAsync(int generation, RulesInForce rules)
         {
-            await AppendAsync([Published(rulesVersion, rules), Requested(generation, rulesVersion)]);
+            await AppendAsync([.. rules.Versions.Select(Published), Requested(generation, rules)]);
             await projector.ProjectAllAsync(CancellationToken.None);
             await using var connection = await log.DataSource.OpenConnectionAsync();
             await using var transaction = await connection.BeginTransactionAsync();
@@ -193,8 +194,9 @@ public sealed class ProjectorTests(ITestOutputHelper output)
             return string.Join('\n', lines.Order(StringComparer.Ordinal));
         }
 
-        private static RulesPublished Published(int version, Rules rules)
+        private static RulesPublished Published(VersionedRules versioned)
         {
+            var (version, rules) = versioned;
             using var document = JsonDocument.Parse(rules.ToCanonicalJson());
             return new RulesPublished
             {
@@ -203,10 +205,11 @@ public sealed class ProjectorTests(ITestOutputHelper output)
             };
         }
 
-        private static ReplayRequested Requested(int generation, int rulesVersion) => new()
+        private static ReplayRequested Requested(int generation, RulesInForce rules) => new()
         {
             EventId = Ids.Derive("replay", $"{generation}"), ProgramId = "default", OccurredAt = s_time,
-            ReplayId = Ids.Derive("replay", $"{generation}"), RulesVersion = rulesVersion, Generation = generation,
+            ReplayId = Ids.Derive("replay", $"{generation}"), RulesVersion = rules.Versions[0].Version, Generation = generation,
+            Under = rules.Versions.Length == 1 ? null : [.. rules.Versions.Skip(1).Select(v => v.Version)],
         };
 
         private static ReplayPromoted Promoted(int generation) => new()

@@ -39,7 +39,7 @@ public sealed class IdentitiesTests(ConversionsFixture fixture) : IClassFixture<
             """)).AssertStatus(HttpStatusCode.OK);
 
         Assert.Equal(["recorded", "rejected", "already-recorded", "rejected"], answer.Json.EnumerateArray().Select(a => a.GetProperty("status").GetString()));
-        Assert.Equal("""[{"field":"visitorId","reason":"is required, or clickId"}]""", answer.Json[1].GetProperty("errors").GetRawText());
+        Assert.Equal("""[{"field":"visitorId","reason":"is required, or clickId, or partner"}]""", answer.Json[1].GetProperty("errors").GetRawText());
         Assert.Equal(1L, await fixture.ScalarAsync<long>(
             $"select count(*) from conversions.mt_events where type = 'visitor_identified' and data ->> 'clickId' = '{Ids.Click("main", $"{_visitor}-click")}'"));
     }
@@ -47,7 +47,10 @@ public sealed class IdentitiesTests(ConversionsFixture fixture) : IClassFixture<
     [PostgresTheory]
     [InlineData("""{"visitorId":"v"}""", "customer", "is required")]
     [InlineData("""{"customer":"  ","visitorId":"v"}""", "customer", "is required")]
-    [InlineData("""{"customer":"ann"}""", "visitorId", "is required, or clickId")]
+    [InlineData("""{"customer":"ann"}""", "visitorId", "is required, or clickId, or partner")]
+    [InlineData("""{"customer":"ann","partner":"Acme"}""", "partner", "must be lower-case letters, digits, '-' and '_'")]
+    [InlineData("""{"customer":"ann","partner":"acme","clickId":"c"}""", "partner", "is given beside visitorId or clickId; an item says one of them")]
+    [InlineData("""{"partner":"acme"}""", "customer", "is required")]
     [InlineData("""{"customer":"ann","visitorId":"v","occurredAt":"2099-01-01T00:00:00Z"}""", "occurredAt", "is in the future")]
     [InlineData("""{"customer":"ann","visitorId":"v","email":"x"}""", "email", "is not a field that is known here")]
     public async Task What_is_no_tie_is_answered_with_field_and_reason(string body, string field, string reason)

@@ -11,9 +11,15 @@ namespace PartnerPulse.Tests.AttributionCore;
 /// <summary>A generated log and the rules to judge it by.</summary>
 /// <param name="Events">Each once, in no order.</param>
 /// <param name="Rules">Any that can be written.</param>
+/// <param name="Beneath">What judges the rest where those are for a part of it; the last is for everything.</param>
 /// <param name="Disorder">Decides how <see cref="Disturbed"/> shuffles and repeats.</param>
-internal sealed record Case(ImmutableArray<IEvent> Events, Rules Rules, int Disorder)
+internal sealed record Case(ImmutableArray<IEvent> Events, Rules Rules, ImmutableArray<Rules> Beneath, int Disorder)
 {
+    /// <summary>The newest first.</summary>
+    public IReadOnlyList<Rules> Stack => [.. Beneath.Prepend(Rules).TakeWhile((_, i) => i == 0 || !Beneath.Prepend(Rules).Take(i).Any(r => r.CoverEverything))];
+
+    public RulesInForce InForce => RulesInForce.Of(Stack.Select((rules, place) => new VersionedRules(Stack.Count - place, rules)));
+
     /// <summary>The same events shuffled, some of them twice or three times.</summary>
     public List<IEvent> Disturbed()
     {
@@ -26,13 +32,19 @@ internal sealed record Case(ImmutableArray<IEvent> Events, Rules Rules, int Diso
     public IEnumerable<(Journey Journey, Decision Decision)> Decided(IEnumerable<IEvent>? events = null)
     {
         var history = History.Fold(events ?? Events);
-        return history.Journeys.Select(journey => (journey, Crediting.Decide(journey, history.Standings, Rules)));
+        var judge = new Judge(new FactNames(), history.Standings, InForce);
+        return history.Journeys.Select(journey => (journey, Crediting.Decide(journey, judge)));
     }
 
     /// <summary>What FsCheck prints of a failing case: enough to write it down as an example.</summary>
     public override string ToString()
     {
-        var text = new StringBuilder().AppendLine(Encoding.UTF8.GetString(Rules.ToCanonicalJson()));
+        var text = new StringBuilder();
+        foreach (var rules in Stack)
+        {
+            text.AppendLine(Encoding.UTF8.GetString(rules.ToCanonicalJson()));
+        }
+
         foreach (var @event in Events)
         {
             text.Append(EventTypes.Of(@event).Name).Append(' ').AppendLine(Encoding.UTF8.GetString(EventTypes.Serialize(@event)));
@@ -63,6 +75,8 @@ internal static class Histories
         "curl/8.5 (x)", "(curl/8.5)", "(x) detail", "(x) details", "Mozilla/5.0",
     ];
 
+    private static readonly string[] s_products = ["shoe", "lace", "sock"];
+    private static readonly string[] s_groups = ["gold", "silver"];
     private static readonly Machine[] s_machines = Enum.GetValues<Machine>();
 
     public static Arbitrary<Case> All { get; } = Arb.From(Cases(), Smaller);
@@ -88,7 +102,10 @@ internal static class Histories
         from signals in Gen.Frequency<ClickSignals?>(
             (20, Gen.Constant<ClickSignals?>(null)),
             (1, Gen.Elements("prefetch", "prefetch;prerender", "Prerender", "preview", "instant", "navigate").Select(p => (ClickSignals?)new ClickSignals { Purpose = p })),
-            (1, Gen.Constant<ClickSignals?>(new ClickSignals { Method = "HEAD", Gpc = true })))
+            (1, Gen.Constant<ClickSignals?>(new ClickSignals { Consent = false })),
+            (1, Gen.Constant<ClickSignals?>(new ClickSignals { Consent = true, Dnt = true })),
+            (1, Gen.Constant<ClickSignals?>(new ClickSignals { Method = "HEAD", Gpc = true })),
+            (1, Gen.Constant<ClickSignals?>(new ClickSignals { Gpc = true })))
         from via in Gen.Elements(ClickVia.Redirect, ClickVia.Landing, ClickVia.Import)
         from userAgent in Gen.Frequency((30, Gen.Constant<string?>(TestBots.Browser)), (10, Gen.Elements(s_userAgents)))
         select new ClickRecorded
@@ -130,6 +147,9 @@ internal static class Histories
         from snapshot in Gen.Elements(true, false)
         from asOf in Times()
         from coupon in Maybe(s_coupons, 4)
+        from newCustomer in Gen.Elements<bool?>(null, true, false)
+        from itemCount in Gen.Frequency((2, Gen.Constant(0)), (1, Gen.Choose(1, 4)))
+        from items in Gen.ArrayOf(Item(amount), itemCount)
         let id = Ids.Conversion(program, "shop", $"order-{number}")
         select new ConversionRecorded
         {
@@ -147,8 +167,17 @@ internal static class Histories
             AmountMinor = amount,
             Currency = currency,
             AmountAsOf = snapshot ? asOf : null,
+            NewCustomer = newCustomer,
             Test = test,
+            Items = items.Length == 0 ? null : items,
         };
+
+    /// <summary>Together they may be less than the order, as much, or more; a discount may be a line of its own.</summary>
+    private static Gen<LineItem> Item(long order) =>
+        from product in Gen.Elements(s_products)
+        from part in Gen.Elements(0, 1, 2, 3, 3, -10)
+        from odd in Gen.Choose(0, 2)
+        select new LineItem { Product = product, AmountMinor = part == 0 ? odd : (order / part) + (part < 0 ? 0 : odd) };
 
     private static Gen<ConversionAdjusted> Adjustment(int number, ConversionRecorded[] conversions) =>
         from conversion in Gen.Elements(conversions)
@@ -226,10 +255,11 @@ internal static class Histories
     private static Gen<IEvent> Standing(int number) =>
         from partner in Gen.Elements(s_partners[..2])
         from at in Times()
-        from suspended in Gen.Elements(true, false)
+        from what in Gen.Elements(0, 1, 2)
+        from wanted in Maybe(s_groups, 1)
         let id = Ids.Derive("standing", number.ToString(CultureInfo.InvariantCulture))
-        select suspended
-            ? (IEvent)new PartnerSuspended { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner }
+        select what == 0 ? (IEvent)new PartnerSuspended { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner }
+            : what == 1 ? new PartnerGrouped { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner, Group = wanted }
             : new PartnerReinstated { EventId = id, ProgramId = "default", OccurredAt = at, PartnerId = partner };
 
     private static Gen<VisitorIdentified> Identified(int clicks) =>
@@ -242,6 +272,16 @@ internal static class Histories
         select new VisitorIdentified
         {
             EventId = Ids.Identity(program, customer, visitor, clickId), ProgramId = program, OccurredAt = at, CustomerKey = customer, VisitorId = visitor, ClickId = clickId,
+        };
+
+    private static Gen<PartnerIdentified> Own() =>
+        from at in Times()
+        from program in Programs()
+        from customer in Gen.Elements(s_customers)
+        from partner in Gen.Elements(s_partners[1..])
+        select new PartnerIdentified
+        {
+            EventId = Ids.PartnerIdentity(program, customer, partner), ProgramId = program, OccurredAt = at, PartnerId = partner, CustomerKey = customer,
         };
 
     private static Gen<CouponAssigned> Assigned(int number) =>
@@ -292,11 +332,23 @@ internal static class Histories
         from anyCurrency in Gen.Elements(true, false)
         from kind in Gen.Elements<ConversionKind?>(null, null, ConversionKind.Sale, ConversionKind.Lead)
         from partner in Maybe(s_partners, 10)
+        from wanted in Maybe(s_groups, 8)
+        from product in Maybe(s_products, 6)
+        from newCustomer in Gen.Elements<bool?>(null, null, null, true, false)
+        from bounded in Gen.Elements(0, 0, 1, 2, 3)
+        from bounds in Gen.Two(Amounts())
+        let least = percent is not null && bounded >= 2 ? Math.Min(bounds.Item1, bounds.Item2) : (long?)null
+        let most = percent is not null && bounded % 2 == 1 ? Math.Max(bounds.Item1, bounds.Item2) : (long?)null
         select new CommissionEntry
         {
+            Group = wanted,
+            Product = product,
+            NewCustomer = newCustomer,
+            MinimumMinor = least,
+            CapMinor = most,
             PercentBasisPoints = percent,
             FlatMinor = percent is null ? flat : null,
-            Currency = percent is null || !anyCurrency ? currency : null,
+            Currency = percent is null || !anyCurrency || (least ?? most) is not null ? currency : null,
             Kind = kind,
             Partner = partner,
         };
@@ -311,6 +363,11 @@ internal static class Histories
         from bots in Gen.Elements(Bots.Include, Bots.Exclude(TestBots.Small), Bots.Exclude(TestBots.Small, Machine.Preview), Bots.Exclude(TestBots.Small, s_machines))
         from coupon in Gen.Elements(Enum.GetValues<CouponUse>())
         from inherit in Gen.Elements(null, null, new Inherit(null), new Inherit(1), new Inherit(30))
+        from consent in Gen.Elements(Enum.GetValues<ConsentUse>())
+        from selfReferral in Gen.Elements(Enum.GetValues<SelfReferrals>())
+        from windowCount in Gen.Choose(0, 2)
+        from windows in Gen.ArrayOf(
+            from partner in Gen.Elements(s_partners) from days in Gen.Elements(1, 3, 30, 400) select new PartnerWindow(partner, days), windowCount)
         from count in Gen.Choose(0, 4)
         from commission in Gen.ArrayOf(CommissionEntries(), count)
         select new Rules
@@ -325,7 +382,23 @@ internal static class Histories
             Evidence = evidence,
             Coupon = coupon,
             Inherit = inherit,
+            Consent = consent,
+            SelfReferral = selfReferral,
+            PartnerWindows = [.. windows.DistinctBy(w => w.Partner).OrderBy(w => w.Partner, StringComparer.Ordinal)],
             Commission = [.. commission],
+        };
+
+    /// <summary>Any rules, for a part of history.</summary>
+    private static Gen<Rules> ScopedRuleSets() =>
+        from rules in RuleSets()
+        from applies in Gen.Elements(Enum.GetValues<ScopeTime>())
+        from since in Times()
+        from to in Gen.Elements(0, 1, 2)
+        from partner in Gen.Elements(s_partners)
+        select rules with
+        {
+            EffectiveFrom = applies == ScopeTime.AllHistory ? null : since,
+            Scope = new RulesScope(applies, NewCustomers: to == 1, Partner: to == 2 ? partner : null),
         };
 
     private static Gen<Case> Cases() =>
@@ -347,9 +420,15 @@ internal static class Histories
         from withdrawn in Gen.CollectToArray(Enumerable.Range(0, withdrawnCount).Select(i => Withdrawn(i, assigned)))
         from identityCount in Gen.Frequency((5, Gen.Constant(0)), (1, Gen.Choose(1, 3)))
         from identities in Gen.CollectToArray(Enumerable.Range(0, identityCount).Select(i => Identity(i, conversions)))
-        from rules in RuleSets()
+        from ownCount in Gen.Choose(0, 2)
+        from own in Gen.CollectToArray(Enumerable.Range(0, ownCount).Select(_ => Own()))
+        from scopedCount in Gen.Frequency((2, Gen.Constant(0)), (2, Gen.Constant(1)), (1, Gen.Choose(2, 3)))
+        from scoped in Gen.ArrayOf(ScopedRuleSets(), scopedCount)
+        from last in RuleSets()
+        let stack = (Rules[])[.. scoped, last]
         from disorder in Gen.Choose(0, int.MaxValue)
-        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. identities.DistinctBy(e => e.EventId), .. standings, .. identified, .. assigned, .. withdrawn], rules, disorder);
+        select new Case([.. clicks, .. conversions, .. adjustments, .. statements, .. identities.DistinctBy(e => e.EventId), .. standings, .. identified, .. own.DistinctBy(e => e.EventId), .. assigned, .. withdrawn],
+            stack[0], [.. stack[1..]], disorder);
 
     private static IEnumerable<Case> Smaller(Case given)
     {
@@ -363,6 +442,11 @@ internal static class Histories
         for (var i = 0; i < given.Events.Length; i++)
         {
             yield return given with { Events = given.Events.RemoveAt(i) };
+        }
+
+        for (var i = 0; i < given.Beneath.Length; i++)
+        {
+            yield return given with { Rules = given.Beneath[i], Beneath = given.Beneath[(i + 1)..] };
         }
 
         for (var i = 0; i < given.Rules.Commission.Length; i++)

@@ -167,7 +167,7 @@ public sealed class MarkovTests(ITestOutputHelper output)
         Assert.All(fit.Effects, e => Assert.InRange(expected[$"{e.ProgramId}/{e.PartnerId}"].UnitsFrom(e.Units), 0, 0.501));
 
         var fitted = given with { Rules = rules with { Model = new Markov(order) { Fit = fit } } };
-        Assert.Equal(Naive.Credits(fitted.Events, fitted.Rules), Naive.Describe(fitted.Decided().Select(d => d.Decision)));
+        Assert.Equal(Naive.Credits(fitted.Events, fitted.Stack), Naive.Describe(fitted.Decided().Select(d => d.Decision)));
     });
 
     private static Fit Solve(IEnumerable<(List<string> Partners, bool Converted)> paths, int order) => Counted(paths, order).Solve();

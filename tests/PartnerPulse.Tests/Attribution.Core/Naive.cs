@@ -13,13 +13,15 @@ namespace PartnerPulse.Tests.AttributionCore;
 internal static class Naive
 {
     /// <summary>One paragraph a conversion, in order of conversion id. See <see cref="Describe"/> for the engine's side.</summary>
-    public static string Credits(IEnumerable<IEvent> events, Rules rules)
+    /// <param name="events">All of them, in any order.</param>
+    /// <param name="stack">The newest rules first; each conversion is judged by the first that are for it, and by the last where none are.</param>
+    public static string Credits(IEnumerable<IEvent> events, params IReadOnlyList<Rules> stack)
     {
         var all = events.DistinctBy(e => e.EventId).ToList();
         var text = new StringBuilder();
         foreach (var conversion in all.OfType<ConversionRecorded>().OrderBy(c => Hex(c.ConversionId), StringComparer.Ordinal))
         {
-            text.Append(Credit(conversion, all, rules));
+            text.Append(Credit(conversion, all, stack));
         }
 
         return text.ToString();
@@ -31,7 +33,7 @@ internal static class Naive
         var text = new StringBuilder();
         foreach (var d in decisions)
         {
-            text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(d.ConversionId)} {d.OriginalMinor} -> {d.NetMinor} {d.Currency} {(d.Credited ? "credited" : d.Reason)}");
+            text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(d.ConversionId)} {d.OriginalMinor} -> {d.NetMinor} {d.Currency} {(d.Credited ? "credited" : d.Reason)} by {d.Place}");
             foreach (var t in d.Touches)
             {
                 text.AppendLine(TouchLine(
@@ -63,8 +65,11 @@ internal static class Naive
         return text.ToString();
     }
 
-    private static string Credit(ConversionRecorded c, List<IEvent> all, Rules rules)
+    private static string Credit(ConversionRecorded c, List<IEvent> all, IReadOnlyList<Rules> stack)
     {
+        var place = Place(c, all, stack, 0);
+        var rules = stack[place];
+
         // The newest word on the amount; of two of the same time the lower one.
         var said = all.OfType<ConversionRestated>().Where(s => s.ConversionId == c.ConversionId && s.Currency == c.Currency)
             .Select(s => (At: (DateTimeOffset?)s.OccurredAt, Amount: s.AmountMinor, s.Cancelled))
@@ -77,7 +82,7 @@ internal static class Naive
         var net = BigInteger.Max(0, BigInteger.Min(c.AmountMinor, sum));
 
         var isAside = IsAside(c, all);
-        var (judged, parts, lead) = Parts(c, all, rules);
+        var (judged, parts, lead) = Parts(c, all, stack, place);
         var couponLine = CouponLine(c, all, rules, parts, lead);
         var text = new StringBuilder();
         if (parts.Count == 0)
@@ -85,14 +90,14 @@ internal static class Naive
             string[] order =
             [
                 "evidence-not-counted", "test", "wrong-program", "after-conversion", "outside-window", "prefetch", "preview", "bot", "head",
-                "suspended-partner", "repeat-click",
+                "no-consent", "suspended-partner", "self-referral", "repeat-click",
             ];
-            var reasons = judged.Select(j => j.Stop!).Concat(couponLine.EndsWith("suspended-partner", StringComparison.Ordinal) ? ["suspended-partner"] : []).ToList();
+            var reasons = judged.Select(j => j.Stop!).Concat(((string[])["suspended-partner", "self-referral"]).Where(couponLine.EndsWith)).ToList();
             var reason = isAside ? "same-order"
                 : !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
                 : reasons.Count == 0 ? "no-touches"
                 : reasons.MaxBy(stop => Array.IndexOf(order, stop))!;
-            text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} {reason}");
+            text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} {reason} by {place}");
             foreach (var (click, evidence, stop) in judged)
             {
                 text.AppendLine(TouchLine(click, evidence, stop, 0, 0, 0, forfeited: false));
@@ -110,18 +115,7 @@ internal static class Naive
         var forfeited = partners.Where(p => rules.Suspended == SuspendedPartners.Forfeit && Suspended(c.ProgramId, p, c.OccurredAt, all)).ToHashSet();
         foreach (var partner in partners.Where(p => !forfeited.Contains(p)))
         {
-            var entry = rules.Commission.FirstOrDefault(e =>
-                (e.Kind is null || e.Kind == c.Kind) && (e.Partner is null || e.Partner == partner) && (e.Currency is null || e.Currency == c.Currency));
-            if (entry?.PercentBasisPoints is { } basisPoints)
-            {
-                commissions[partner] = Nearest(Of(partner, amounts) * basisPoints, 10_000);
-            }
-            else if (entry?.FlatMinor is { } flat)
-            {
-                var cancelled = said.Cancelled || adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation);
-                var whole = c.AmountMinor > 0 ? Nearest(flat * net, c.AmountMinor) : cancelled ? 0 : flat;
-                commissions[partner] = Split(whole, [.. partners.Select(p => Of(p, weights))])[partners.IndexOf(partner)];
-            }
+            commissions[partner] = Of(partner, weights) == 0 ? 0 : Earned(partner);
         }
 
         var perPart = new BigInteger[parts.Count];
@@ -136,7 +130,7 @@ internal static class Naive
             }
         }
 
-        text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} credited");
+        text.AppendLine(CultureInfo.InvariantCulture, $"{Hex(c.ConversionId)} {c.AmountMinor} -> {net} {c.Currency} credited by {place}");
         var ownTouches = judged.Exists(j => j.Stop is null);
         foreach (var (click, evidence, stop) in judged)
         {
@@ -167,14 +161,86 @@ internal static class Naive
 
         return text.ToString();
 
+        // What the order consists of: its items, and what it costs beyond them (a delivery). Entries take from it one after the other.
+        BigInteger Earned(string partner)
+        {
+            var items = (c.Items ?? []).Select(i => (i.Product, Amount: BigInteger.Max(0, i.AmountMinor))).ToList();
+            var beyond = BigInteger.Max(0, c.AmountMinor - items.Aggregate(BigInteger.Zero, (s, i) => s + i.Amount));
+            var takers = new List<(CommissionEntry Entry, BigInteger Takes)>();
+            foreach (var e in rules.Commission)
+            {
+                var meant = (e.Kind is null || e.Kind == c.Kind) && (e.Partner is null || e.Partner == partner) && (e.Currency is null || e.Currency == c.Currency)
+                    && (e.Group is null || e.Group == Group(c.ProgramId, partner, c.OccurredAt, all)) && (e.NewCustomer is null || e.NewCustomer == c.NewCustomer);
+                var its = items.Where(i => e.Product is null || i.Product == e.Product).ToList();
+                if (!meant || (its.Count == 0 && (e.Product is not null || (beyond == 0 && takers.Count > 0))))
+                {
+                    continue;
+                }
+
+                takers.Add((e, its.Aggregate(BigInteger.Zero, (s, i) => s + i.Amount) + (e.Product is null ? beyond : 0)));
+                items.RemoveAll(its.Contains);
+                if (e.Product is null)
+                {
+                    beyond = 0;
+                    break;
+                }
+            }
+
+            var nobodys = items.Aggregate(beyond, (s, i) => s + i.Amount);
+            var pieces = Split(Of(partner, amounts), [.. takers.Select(t => t.Takes), nobodys]);
+            return takers.Select((t, i) => Paid(t.Entry, partner, pieces[i])).Aggregate(BigInteger.Zero, (s, x) => s + x);
+        }
+
+        BigInteger Paid(CommissionEntry e, string partner, BigInteger piece)
+        {
+            var percentage = Nearest(piece * (e.PercentBasisPoints ?? 0), 10_000);
+            return e.FlatMinor is { } flat ? Split(Now(flat), [.. partners.Select(p => Of(p, weights))])[partners.IndexOf(partner)]
+                : e.CapMinor is { } cap && percentage > Now(cap) ? Now(cap)
+                : e.MinimumMinor is { } least && percentage < Now(least) ? Now(least)
+                : percentage;
+        }
+
+        // A sum of the rules, after the refunds.
+        BigInteger Now(BigInteger sum) => c.AmountMinor > 0 ? Nearest(sum * net, c.AmountMinor)
+            : said.Cancelled || adjustments.Exists(a => a.Reason == AdjustmentReason.Cancellation) ? 0
+            : sum;
+
         BigInteger Of(string partner, List<BigInteger> of) =>
             parts.Zip(of).Where(x => x.First.Partner == partner).Aggregate(BigInteger.Zero, (s, x) => s + x.Second);
     }
 
+    /// <summary>Which rules of the stack a conversion is judged by.</summary>
+    private static int Place(ConversionRecorded c, List<IEvent> all, IReadOnlyList<Rules> stack, int from)
+    {
+        if (from == stack.Count - 1)
+        {
+            return from;
+        }
+
+        var (judged, parts, _) = Parts(c, all, stack, from);
+        var counting = judged.Where(j => j.Stop is null).Select(j => j.Click).Concat(parts.Select(p => p.Click).OfType<ClickRecorded>()).ToList();
+        var (rules, scope) = (stack[from], stack[from].Scope);
+        var inTime = scope.Applies == ScopeTime.AllHistory
+            || (scope.Applies == ScopeTime.ConversionsFrom || counting.Count == 0 ? c.OccurredAt >= rules.EffectiveFrom : counting.TrueForAll(k => k.OccurredAt >= rules.EffectiveFrom));
+        return inTime
+            && (!scope.NewCustomers || c.NewCustomer == true)
+            && (scope.Partner is null || Competing(c, all, stack, from).Contains(scope.Partner)
+                || Competing(c, all, stack, Place(c, all, stack, from + 1)).Contains(scope.Partner))
+            ? from
+            : Place(c, all, stack, from + 1);
+    }
+
+    private static List<string> Competing(ConversionRecorded c, List<IEvent> all, IReadOnlyList<Rules> stack, int place)
+    {
+        var (judged, parts, _) = Parts(c, all, stack, place);
+        return [.. judged.Where(j => j.Stop is null).Select(j => j.Click.PartnerId), .. parts.Select(p => p.Partner)];
+    }
+
     /// <summary>Who has it: the coupon where it overrides, else the first lead that left something, else the touches, else the coupon.</summary>
     private static (List<(ClickRecorded Click, Evidence Evidence, string? Stop)> Judged, List<(ClickRecorded? Click, string Partner, BigInteger Weight)> Parts, ConversionRecorded? Lead) Parts(
-        ConversionRecorded c, List<IEvent> all, Rules rules)
+        ConversionRecorded c, List<IEvent> all, IReadOnlyList<Rules> stack, int place)
     {
+        var rules = stack[place];
         var touches = Touches(c, all);
         if (IsAside(c, all))
         {
@@ -199,7 +265,7 @@ internal static class Naive
                 .Take(16);
             foreach (var lead in leads.Where(l => rules.Inherit.Days is not { } days || c.OccurredAt - l.OccurredAt <= TimeSpan.FromDays(days)))
             {
-                var left = Parts(lead, all, rules).Parts.Where(p => p.Weight > 0 && !Out(p.Partner)).ToList();
+                var left = Parts(lead, all, stack, Place(lead, all, stack, 0)).Parts.Where(p => p.Weight > 0 && !Out(p.Partner)).ToList();
                 if (left.Count > 0)
                 {
                     return ([.. touches.Select(t => (t.Click, t.Evidence, (string?)"inherited"))], left, lead);
@@ -218,8 +284,11 @@ internal static class Naive
             : coupon ? (judged, [(null, holder!, 1)], null)
             : (judged, [], null);
 
-        bool Out(string partner) => rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, partner, c.OccurredAt, all);
+        bool Out(string partner) => (rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, partner, c.OccurredAt, all)) || IsSelf(c, partner, all, rules);
     }
+
+    private static bool IsSelf(ConversionRecorded c, string partner, List<IEvent> all, Rules rules) => rules.SelfReferral == SelfReferrals.Exclude
+        && all.OfType<PartnerIdentified>().Any(i => i.ProgramId == c.ProgramId && i.PartnerId == partner && i.CustomerKey == c.CustomerKey);
 
     private static bool IsAside(ConversionRecorded c, List<IEvent> all) =>
         all.OfType<ConversionMerged>().Any(m => m.ConversionId == c.ConversionId) && !all.OfType<ConversionSeparated>().Any(s => s.ConversionId == c.ConversionId);
@@ -243,6 +312,7 @@ internal static class Naive
             : !rules.Kinds.Contains(c.Kind) ? "kind-not-credited"
             : rules.Coupon is not (CouponUse.Fallback or CouponUse.Override) ? "coupon-ignored"
             : rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, holder, c.OccurredAt, all) ? "suspended-partner"
+            : IsSelf(c, holder, all, rules) ? "self-referral"
             : lead is not null ? "inherited"
             : parts[0].Click is not null ? "coupon-fallback"
             : "counts";
@@ -297,12 +367,14 @@ internal static class Naive
             : t.Test != c.Test ? "test"
             : t.ProgramId != c.ProgramId ? "wrong-program"
             : t.OccurredAt > c.OccurredAt ? "after-conversion"
-            : t.OccurredAt < c.OccurredAt - TimeSpan.FromDays(rules.WindowDays) ? "outside-window"
+            : t.OccurredAt < c.OccurredAt - TimeSpan.FromDays(rules.PartnerWindows.SingleOrDefault(w => w.Partner == t.PartnerId)?.Days ?? rules.WindowDays) ? "outside-window"
             : Out(Machine.Prefetch) && (purpose is "instant" or "prerender" || purpose.Contains("prefetch", StringComparison.Ordinal)) ? "prefetch"
             : Out(Machine.Preview) && (purpose == "preview" || agent == "preview") ? "preview"
             : Out(Machine.Bot) && agent == "bot" ? "bot"
             : Out(Machine.Head) && t.Signals?.Method == "HEAD" ? "head"
+            : rules.Consent == ConsentUse.Require && (t.Signals?.Consent == false || t.Signals?.Gpc == true) ? "no-consent"
             : rules.Suspended == SuspendedPartners.PassOn && Suspended(c.ProgramId, t.PartnerId, c.OccurredAt, all) ? "suspended-partner"
+            : IsSelf(c, t.PartnerId, all, rules) ? "self-referral"
             : rules.RepeatMinutes > 0 && counted.Exists(k => k.PartnerId == t.PartnerId && t.OccurredAt - k.OccurredAt <= TimeSpan.FromMinutes(rules.RepeatMinutes)) ? "repeat-click"
             : null;
     }
@@ -331,6 +403,11 @@ internal static class Naive
         .Where(e => e.OccurredAt <= at && e.ProgramId == program)
         .OrderBy(e => e.OccurredAt).ThenBy(e => Hex(e.EventId), StringComparer.Ordinal)
         .LastOrDefault() is PartnerSuspended;
+
+    private static string? Group(string program, string partner, DateTimeOffset at, List<IEvent> all) => all.OfType<PartnerGrouped>()
+        .Where(g => g.ProgramId == program && g.PartnerId == partner && g.OccurredAt <= at)
+        .OrderBy(g => g.OccurredAt).ThenBy(g => Hex(g.EventId), StringComparer.Ordinal)
+        .LastOrDefault()?.Group;
 
     private static List<BigInteger> Weights(Model model, List<ClickRecorded> t)
     {
@@ -367,7 +444,7 @@ internal static class Naive
         var converted = new HashSet<ClickRecorded>();
         foreach (var c in all.OfType<ConversionRecorded>().Where(c => !c.Test))
         {
-            var (judged, parts, lead) = Parts(c, all, rules);
+            var (judged, parts, lead) = Parts(c, all, [rules], place: 0);
             if (parts.Count > 0 || IsAside(c, all))
             {
                 converted.UnionWith(judged.Select(j => j.Click));

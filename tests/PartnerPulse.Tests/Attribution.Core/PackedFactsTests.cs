@@ -30,13 +30,13 @@ public sealed class PackedFactsTests(ITestOutputHelper output)
                 packed.Add((firstConversion..conversions.Count, firstTouch..touches.Count));
             }
 
-            var judge = new Judge(names, history.Standings, given.Rules);
+            var judge = new Judge(names, history.Standings, given.InForce);
             var (allConversions, allTouches) = (conversions.ToArray(), touches.ToArray());
             foreach (var (journey, (ofConversions, ofTouches)) in history.Journeys.Zip(packed))
             {
                 var credited = judge.Credits(new JourneyFacts(allConversions.AsSpan(ofConversions), allTouches.AsSpan(ofTouches)));
 
-                var decision = Crediting.Decide(journey, history.Standings, given.Rules);
+                var decision = Crediting.Decide(journey, history.Standings, given.InForce);
                 Assert.Equal(decision.Credited, credited);
                 Assert.Equal(
                     decision.Partners.Select(p => (p.PartnerId, p.Share, p.AmountMinor, p.CommissionMinor)),

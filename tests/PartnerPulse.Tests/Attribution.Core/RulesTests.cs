@@ -29,13 +29,13 @@ public sealed class RulesTests
         var rules = Accepted("""{"name":"default"}""");
         Assert.Equal(Encoding.UTF8.GetString(TestBots.Default.ToCanonicalJson()), Encoding.UTF8.GetString(rules.ToCanonicalJson()));
         Assert.Equal(
-            $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"coupon":"fallback","commission":[]}""",
+            $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","selfReferral":"exclude","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"coupon":"fallback","commission":[]}""",
             Encoding.UTF8.GetString(rules.ToCanonicalJson()));
     }
 
     [Fact]
     public void The_hash_of_the_default_rules_is_pinned() =>
-        Assert.Equal("f09f03f3157c5c59a09778338ee6f0991256f9f440a6ef99147871bf7698b812", TestBots.Default.Hash);
+        Assert.Equal("3f4cc65888a0a00d1b89bfc5a4fcc8fde0744d8cdecf68dc2edc7bba4efd1e77", TestBots.Default.Hash);
 
     [Fact]
     public void Everything_that_can_be_said_is_read()
@@ -100,11 +100,66 @@ public sealed class RulesTests
         using var document = JsonDocument.Parse(before);
         var published = Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules;
         Assert.Null(published.Coupon);
+        Assert.Null(published.SelfReferral);
         Assert.Equal(before, Encoding.UTF8.GetString(published.ToCanonicalJson()));
         Assert.Equal("214d7faebd69c74ca83658100a111e739458ae9bcdd342ef86dcd83d4af448b5", published.Hash);
 
         // Sent now, the same text asks for what is the default now.
-        Assert.Equal(CouponUse.Fallback, Accepted(before).Coupon);
+        Assert.Equal((CouponUse.Fallback, SelfReferrals.Exclude), (Accepted(before).Coupon, Accepted(before).SelfReferral));
+    }
+
+    [Fact]
+    public void A_document_of_before_self_referrals_includes_them_and_keeps_its_text_and_hash()
+    {
+        var before = $$"""{"name":"default","model":{"kind":"first-touch"},"windowDays":60,"repeatMinutes":30,"bots":{"exclude":"2026-11","sha256":"{{TestBots.Newest.Hash}}","count":[]},"suspended":"pass-on","kinds":["lead","signup","sale","renewal"],"evidence":["click-id","visitor-cookie","customer"],"coupon":"fallback","commission":[]}""";
+        using var document = JsonDocument.Parse(before);
+        var published = Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules;
+        Assert.Null(published.SelfReferral);
+        Assert.True(published.CoverEverything);
+        Assert.Equal(before, Encoding.UTF8.GetString(published.ToCanonicalJson()));
+        Assert.Equal("f09f03f3157c5c59a09778338ee6f0991256f9f440a6ef99147871bf7698b812", published.Hash);
+    }
+
+    [Fact]
+    public void Windows_consent_scope_and_the_newer_commissions_are_read_and_written_in_one_way()
+    {
+        var rules = Accepted("""
+            {"name":"x","effectiveFrom":"2026-11-01T02:00:00.500+02:00","scope":{"to":{"partner":"acme"},"applies":"touches-from"},
+             "partnerWindows":{"bravo":90,"acme":30},"consent":"require","selfReferral":"include",
+             "commission":[{"percent":10,"group":"gold","product":"shoe","newCustomer":true,"cap":"50","minimum":"1.5","currency":"EUR"}]}
+            """);
+        Assert.Equal(new DateTimeOffset(2026, 11, 1, 0, 0, 0, 500, TimeSpan.Zero), rules.EffectiveFrom);
+        Assert.Equal(new RulesScope(ScopeTime.TouchesFrom, Partner: "acme"), rules.Scope);
+        Assert.Equal([new PartnerWindow("acme", 30), new PartnerWindow("bravo", 90)], rules.PartnerWindows.AsEnumerable());
+        Assert.Equal((ConsentUse.Require, SelfReferrals.Include), (rules.Consent, rules.SelfReferral));
+        Assert.Equal(
+            new CommissionEntry
+            {
+                PercentBasisPoints = 1_000, Group = "gold", Product = "shoe", NewCustomer = true, CapMinor = 5_000, MinimumMinor = 150, Currency = "EUR",
+            },
+            Assert.Single(rules.Commission));
+        var text = Encoding.UTF8.GetString(rules.ToCanonicalJson());
+        Assert.StartsWith("""{"name":"x","effectiveFrom":"2026-11-01T00:00:00.5Z","scope":{"applies":"touches-from","to":{"partner":"acme"}},"model":""", text, StringComparison.Ordinal);
+        Assert.Contains("""
+            "partnerWindows":{"acme":30,"bravo":90},
+            """, text, StringComparison.Ordinal);
+        Assert.Contains("""
+            "consent":"require","suspended":"pass-on","selfReferral":"include",
+            """, text, StringComparison.Ordinal);
+        Assert.EndsWith("""
+            "commission":[{"percent":10,"currency":"EUR","group":"gold","product":"shoe","newCustomer":true,"cap":"50.00","minimum":"1.50"}]}
+            """, text, StringComparison.Ordinal);
+        Assert.Equal(rules.Hash, Accepted(text).Hash);
+    }
+
+    [Fact]
+    public void Rules_with_a_date_apply_to_conversions_from_then_on_and_those_without_to_all_history()
+    {
+        Assert.True(Accepted("""{"name":"x","scope":{"applies":"all-history","to":"all"}}""").CoverEverything);
+        Assert.Equal(Accepted("""{"name":"x"}""").Hash, Accepted("""{"name":"x","scope":{},"consent":"ignore","partnerWindows":{}}""").Hash);
+        Assert.Equal(new RulesScope(ScopeTime.ConversionsFrom), Accepted("""{"name":"x","effectiveFrom":"2026-11-01T00:00:00Z"}""").Scope);
+        Assert.Equal(
+            new RulesScope(ScopeTime.AllHistory, NewCustomers: true), Accepted("""{"name":"x","scope":{"to":"new-customers"}}""").Scope);
     }
 
     [Fact]
@@ -171,8 +226,8 @@ public sealed class RulesTests
         "commission[2].flat: '1.005' has more decimals than the 2 of EUR",
         "commission[3].currency: 'eur' is not a currency of ISO 4217",
         "commission[3].flat: must be a decimal string such as \"5.00\"",
-        "commission[4].cap: is not supported by engine version 3 yet",
         "commission[4]: must give percent or flat",
+        "commission[4].currency: is missing; a cap needs its currency",
         "commission[5]: must be an object such as {\"percent\":20}",
         "name: is missing");
 
@@ -184,7 +239,7 @@ public sealed class RulesTests
     [InlineData("""{"name":"x","model":"linear"}""", """model: must be an object such as {"kind":"linear"}""")]
     [InlineData("""{"name":"x","model":{}}""", "model.kind: is missing")]
     [InlineData("""{"name":"x","model":{"kind":"best"}}""", "model.kind: 'best' is none of first-touch, last-touch, linear, position-based, time-decay, shapley")]
-    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 3 yet")]
+    [InlineData("""{"name":"x","model":{"kind":"markov"}}""", "model.kind: 'markov' is not supported by engine version 4 yet")]
     [InlineData("""{"name":"x","model":{"kind":"linear","first":40}}""", "model.first: is no field of the model linear, which has none")]
     [InlineData("""{"name":"x","model":{"kind":"linear","kind":"linear"}}""", "model.kind: is given twice")]
     [InlineData("""{"name":"x","model":{"kind":"position-based","first":60.5,"last":40}}""", "model: first 60.5 and last 40 together are more than 100")]
@@ -200,7 +255,27 @@ public sealed class RulesTests
     [InlineData("""{"name":"x","bots":{"exclude":7}}""", "bots.exclude: must be the version of a bot list; there are '2020-01-small', '2026-11'")]
     [InlineData("""{"name":"x","bots":{"count":["head"]}}""", "bots.exclude: is missing; it names the bot list, such as '2026-11'")]
     [InlineData("""{"name":"x","bots":{"exclude":"2026-11","count":"head"}}""", "bots.count: must be a list of at least one; an empty one counts none of them")]
-    [InlineData("""{"name":"x","scope":"all-history"}""", "scope: is not supported by engine version 3 yet")]
-    [InlineData("""{"name":"x","selfReferral":"exclude"}""", "selfReferral: is not supported by engine version 3 yet")]
+    [InlineData("""{"name":"x","scope":"all-history"}""", """scope: must be an object such as {"applies":"conversions-from","to":"all"}""")]
+    [InlineData("""{"name":"x","scope":{"applies":"conversions-from"}}""", "scope.applies: is 'conversions-from', and effectiveFrom does not say since when")]
+    [InlineData("""{"name":"x","effectiveFrom":"2026-11-01T00:00:00Z","scope":{"applies":"all-history"}}""", "scope.applies: is 'all-history', and effectiveFrom says since when; only one of them can be meant")]
+    [InlineData("""{"name":"x","scope":{"applies":"now"}}""", "scope.applies: must be one of 'conversions-from', 'touches-from', 'all-history'")]
+    [InlineData("""{"name":"x","scope":{"to":"acme"}}""", """scope.to: must be 'all', 'new-customers' or an object such as {"partner":"acme"}""")]
+    [InlineData("""{"name":"x","scope":{"to":{}}}""", "scope.to.partner: is missing; it is the id of a partner")]
+    [InlineData("""{"name":"x","scope":{"to":{"partner":"acme","group":"gold"}}}""", "scope.to.group: is not a known field")]
+    [InlineData("""{"name":"x","scope":{"for":"all"}}""", "scope.for: is not a known field")]
+    [InlineData("""{"name":"x","effectiveFrom":"2026-11-01"}""", "effectiveFrom: must be a time with its offset such as \"2026-11-01T00:00:00Z\"")]
+    [InlineData("""{"name":"x","effectiveFrom":"2026-11-01T00:00:00"}""", "effectiveFrom: must be a time with its offset such as \"2026-11-01T00:00:00Z\"")]
+    [InlineData("""{"name":"x","selfReferral":"maybe"}""", "selfReferral: must be one of 'exclude', 'include'")]
+    [InlineData("""{"name":"x","consent":true}""", "consent: must be one of 'ignore', 'require'")]
+    [InlineData("""{"name":"x","partnerWindows":[]}""", """partnerWindows: must be an object such as {"acme":90}""")]
+    [InlineData("""{"name":"x","partnerWindows":{"acme":0}}""", "partnerWindows.acme: is 0; must be 1 to 3650")]
+    [InlineData("""{"name":"x","partnerWindows":{"":5}}""", "partnerWindows: '' is no partner id of 1 to 64 characters")]
+    [InlineData("""{"name":"x","partnerWindows":{"acme":5,"acme":6}}""", "partnerWindows.acme: is given twice")]
+    [InlineData("""{"name":"x","commission":[{"percent":5,"newCustomer":"yes"}]}""", "commission[0].newCustomer: must be true or false")]
+    [InlineData("""{"name":"x","commission":[{"percent":5,"group":""}]}""", "commission[0].group: must be a group of 1 to 64 characters")]
+    [InlineData("""{"name":"x","commission":[{"percent":5,"cap":"1.00","minimum":"2.00","currency":"EUR"}]}""", "commission[0].minimum: is more than cap")]
+    [InlineData("""{"name":"x","commission":[{"percent":5,"minimum":"2.00"}]}""", "commission[0].currency: is missing; a minimum needs its currency")]
+    [InlineData("""{"name":"x","commission":[{"flat":"5.00","cap":"1.00","currency":"EUR"}]}""", "commission[0]: bounds a flat sum, which is the same for every conversion; cap and minimum bound a percentage")]
+    [InlineData("""{"name":"x","commission":[{"percent":5,"capPerMonth":"1.00"}]}""", "commission[0].capPerMonth: is not taken: with a cap over a period a commission would depend on every other conversion of the period; cap is for one conversion")]
     public void One_fault_is_named_with_its_field_and_reason(string json, string fault) => Refused(json, fault);
 }

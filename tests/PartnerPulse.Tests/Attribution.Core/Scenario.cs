@@ -138,7 +138,7 @@ internal sealed record Outcome(ImmutableArray<IEvent> Facts, Guid ConversionId, 
 
     public Decision Decision => Crediting.Decide(Journey, History.Standings, Rules);
 
-    public ConversionReceipt Receipt => PartnerPulse.Attribution.Core.Receipt.Of(Journey, Decision, Rules, rulesVersion: 3);
+    public ConversionReceipt Receipt => PartnerPulse.Attribution.Core.Receipt.Of(Journey, Decision, RulesInForce.Only(Rules, version: 3));
 
     public Outcome Under(Rules rules) => this with { Rules = rules };
 

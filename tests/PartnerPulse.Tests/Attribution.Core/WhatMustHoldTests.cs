@@ -12,8 +12,8 @@ namespace PartnerPulse.Tests.AttributionCore;
 public sealed class WhatMustHoldTests(ITestOutputHelper output)
 {
     [Fact]
-    public void The_engine_agrees_with_the_plain_reading_of_the_text() => Properties.Hold(output, Histories.All, 3_000, given =>
-        Assert.Equal(Naive.Credits(given.Events, given.Rules), Naive.Describe(given.Decided().Select(d => d.Decision))));
+    public void The_engine_agrees_with_the_plain_reading_of_the_text() => Properties.Hold(output, Histories.All, 20_000, given =>
+        Assert.Equal(Naive.Credits(given.Events, given.Stack), Naive.Describe(given.Decided().Select(d => d.Decision))));
 
     [Fact]
     public void Any_order_and_any_repetition_of_the_same_events_gives_the_same_receipts_to_the_byte() => Properties.Hold(output, Histories.All, 1_500, given =>
@@ -21,10 +21,10 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
         var once = given.Decided().ToList();
         var disturbed = given.Decided(given.Disturbed()).ToList();
         Assert.Equal(Naive.Describe(once.Select(d => d.Decision)), Naive.Describe(disturbed.Select(d => d.Decision)));
-        Assert.Equal(once.Select(d => Text(given.Rules, d)), disturbed.Select(d => Text(given.Rules, d)));
+        Assert.Equal(once.Select(d => Text(given, d)), disturbed.Select(d => Text(given, d)));
         foreach (var partner in PartnersOf(given))
         {
-            Assert.Equal(once.Select(d => PartnersText(given.Rules, d, partner)), disturbed.Select(d => PartnersText(given.Rules, d, partner)));
+            Assert.Equal(once.Select(d => PartnersText(given, d, partner)), disturbed.Select(d => PartnersText(given, d, partner)));
         }
     });
 
@@ -46,6 +46,9 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
                 Assert.Equal(partner.AmountMinor, touches.Sum(t => t.AmountMinor));
                 Assert.Equal(partner.CommissionMinor, touches.Sum(t => t.CommissionMinor));
                 Assert.Equal(18, partner.Share.Scale);
+                var paid = decision.Paid.Where(p => p.PartnerId == partner.PartnerId).ToList();
+                Assert.Equal(partner.CommissionMinor, paid.Sum(p => p.CommissionMinor));
+                Assert.InRange(paid.Sum(p => p.AmountMinor), 0, partner.AmountMinor);
             }
         }
     });
@@ -54,8 +57,9 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
     public void A_touch_that_is_no_candidate_changes_nothing() => Properties.Hold(output, Histories.All, 1_500, given =>
     {
         var standings = History.Fold(given.Events).Standings;
-        foreach (var (journey, decision) in given.Decided())
+        foreach (var journey in History.Fold(given.Events).Journeys)
         {
+            var decision = Crediting.Decide(journey, standings, given.Rules);
             foreach (var stopped in decision.Touches.Where(t => t.StoppedBy is not null))
             {
                 var without = Crediting.Decide(journey with { Touches = journey.Touches.Remove(stopped.Touch) }, standings, given.Rules);
@@ -87,13 +91,16 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
     [Fact]
     public void Replaying_under_the_same_rules_gives_a_difference_of_nothing() => Properties.Hold(output, Histories.All, 1_500, given =>
     {
-        using var document = JsonDocument.Parse(given.Rules.ToCanonicalJson());
-        var again = Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, TestBots.Lists)).Rules;
-        Assert.Equal(given.Rules.Hash, again.Hash);
-        var replayed = given with { Rules = again };
+        var again = given.Stack.Select(rules =>
+        {
+            using var document = JsonDocument.Parse(rules.ToCanonicalJson());
+            return Assert.IsType<RulesAccepted>(Rules.Parse(document.RootElement, TestBots.Lists)).Rules;
+        }).ToArray();
+        Assert.Equal(given.Stack.Select(r => r.Hash), again.Select(r => r.Hash));
+        var replayed = given with { Rules = again[0], Beneath = [.. again[1..]] };
         Assert.Equal(
-            given.Decided().Select(d => Text(given.Rules, d)),
-            replayed.Decided().Select(d => Text(again, d)));
+            given.Decided().Select(d => Text(given, d)),
+            replayed.Decided().Select(d => Text(replayed, d)));
     });
 
     [Fact]
@@ -103,7 +110,7 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
         {
             foreach (var partner in PartnersOf(given))
             {
-                var text = PartnersText(given.Rules, decided, partner);
+                var text = PartnersText(given, decided, partner);
                 foreach (var rival in decided.Decision.Touches.Where(t => t.Touch.Click.PartnerId != partner))
                 {
                     Assert.DoesNotContain(rival.Touch.Click.PartnerId, text, StringComparison.Ordinal);
@@ -151,12 +158,12 @@ public sealed class WhatMustHoldTests(ITestOutputHelper output)
     private static IEnumerable<string> PartnersOf(Case given) =>
         given.Events.OfType<ClickRecorded>().Select(c => c.PartnerId).Append("stranger").Distinct(StringComparer.Ordinal);
 
-    private static string Text(Rules rules, (Journey Journey, Decision Decision) decided) =>
-        Encoding.UTF8.GetString(Receipt.ToJson(ReceiptOf(rules, decided)));
+    private static string Text(Case given, (Journey Journey, Decision Decision) decided) =>
+        Encoding.UTF8.GetString(Receipt.ToJson(ReceiptOf(given, decided)));
 
-    private static string PartnersText(Rules rules, (Journey Journey, Decision Decision) decided, string partner) =>
-        Encoding.UTF8.GetString(Receipt.ToJson(Receipt.ForPartner(ReceiptOf(rules, decided), partner)));
+    private static string PartnersText(Case given, (Journey Journey, Decision Decision) decided, string partner) =>
+        Encoding.UTF8.GetString(Receipt.ToJson(Receipt.ForPartner(ReceiptOf(given, decided), partner)));
 
-    private static ConversionReceipt ReceiptOf(Rules rules, (Journey Journey, Decision Decision) decided) =>
-        Receipt.Of(decided.Journey, decided.Decision, rules, rulesVersion: 1);
+    private static ConversionReceipt ReceiptOf(Case given, (Journey Journey, Decision Decision) decided) =>
+        Receipt.Of(decided.Journey, decided.Decision, given.InForce);
 }

@@ -22,7 +22,7 @@ public sealed class PackedTouchesTests(ITestOutputHelper output)
             }
 
             byte[] ReceiptOf(Journey journey) =>
-                Receipt.ToJson(Receipt.Of(journey, Crediting.Decide(journey, history.Standings, given.Rules), given.Rules, rulesVersion: 1));
+                Receipt.ToJson(Receipt.Of(journey, Crediting.Decide(journey, history.Standings, given.InForce), given.InForce));
         });
 
     [Fact]

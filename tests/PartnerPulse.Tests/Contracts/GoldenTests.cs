@@ -196,6 +196,16 @@ public sealed class GoldenTests
         {
             EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Code = "SPRING10", AssignmentId = s_replay,
         },
+        ["partner_identified"] = new PartnerIdentified
+        {
+            EventId = Ids.PartnerIdentity("default", "c8a1f0", "acme"), ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", CustomerKey = "c8a1f0",
+        },
+        ["partner_grouped"] = new PartnerGrouped { EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme", Group = "gold" },
+        ["partner_grouped.none"] = new PartnerGrouped { EventId = s_event, ProgramId = "default", OccurredAt = s_at, PartnerId = "acme" },
+        ["replay_requested.under"] = new ReplayRequested
+        {
+            EventId = s_replay, ProgramId = "default", OccurredAt = s_at, ReplayId = s_replay, RulesVersion = 3, Generation = 4, Under = [2, 1], By = "admin",
+        },
         ["visitor_identified"] = new VisitorIdentified
         {
             EventId = Ids.Identity("default", "c8a1f0", "4f0c2d6a8b1e4c3f9a7d5e2b1c0f8a6d", s_event),
