@@ -145,7 +145,11 @@ internal sealed class ReadLeakage([FromKeyedServices(AttributionService.Schema)]
     private sealed record Range(DateTimeOffset? From, DateTimeOffset? To, string? Cause, Guid? After, int? Limit);
 
     /// <summary>Everything that judging needs, as one snapshot has it.</summary>
-    private sealed record Court(Generation Active, Rules Rules, IReadOnlyList<Variant> Variants, PartnerStandings Standings);
+    private sealed record Court(Generation Active, RulesInForce Rules, IReadOnlyList<Variant> Variants, PartnerStandings Standings)
+    {
+        /// <summary>The rules with the variant in the place of the newest version.</summary>
+        public RulesInForce Under(Variant variant) => RulesInForce.Of(Rules.Versions.SetItem(0, Rules.Versions[0] with { Rules = variant.Rules }));
+    }
 
     private async IAsyncEnumerable<LeakedOrder> LeakedAsync(Range range, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -160,7 +164,7 @@ internal sealed class ReadLeakage([FromKeyedServices(AttributionService.Schema)]
         {
             var conversion = journey.Conversion;
             var decision = Crediting.Decide(journey, court.Standings, court.Rules);
-            var would = court.Variants.SelectMany(v => Crediting.Decide(journey, court.Standings, v.Rules).Partners.Select(p => new WouldHave(
+            var would = court.Variants.SelectMany(v => Crediting.Decide(journey, court.Standings, court.Under(v)).Partners.Select(p => new WouldHave(
                 v.Name, p.PartnerId, Currency.Format(p.AmountMinor, conversion.Currency), Currency.Format(p.CommissionMinor, conversion.Currency))));
             yield return new LeakedOrder(
                 conversion.ConversionId, conversion.Source, conversion.OrderId, conversion.OccurredAt, conversion.Kind, decision.Reason ?? StopReason.NoTouches, conversion.Currency,
@@ -196,7 +200,7 @@ internal sealed class ReadLeakage([FromKeyedServices(AttributionService.Schema)]
 
             foreach (var tally in tallies)
             {
-                tally.Add(decision, Crediting.Decide(journey, court.Standings, tally.Variant.Rules));
+                tally.Add(decision, Crediting.Decide(journey, court.Standings, court.Under(tally.Variant)));
             }
         }
 
@@ -214,8 +218,8 @@ internal sealed class ReadLeakage([FromKeyedServices(AttributionService.Schema)]
             return null;
         }
 
-        var rules = await generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
-        return new Court(active, rules, Variant.Of(rules), await generations.StandingsAsync(connection, cancellationToken));
+        var rules = await generations.InForceAsync(connection, active, cancellationToken);
+        return new Court(active, rules, Variant.Of(rules.Versions[0].Rules), await generations.StandingsAsync(connection, cancellationToken));
     }
 
     /// <summary>Journeys of orders in the range, as rows arrive; of all, or of those that nobody is credited for.</summary>

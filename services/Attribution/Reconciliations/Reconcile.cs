@@ -147,7 +147,7 @@ internal sealed class Reconcile(
     /// <summary>Orders with the decision that counts, by their ids; those that are known.</summary>
     private async Task<Dictionary<Guid, Order>> JudgeAsync(NpgsqlConnection connection, Generation active, Guid[] ids, CancellationToken cancellationToken)
     {
-        var rules = await generations.RulesAsync(connection, active.RulesVersion, cancellationToken);
+        var rules = await generations.InForceAsync(connection, active, cancellationToken);
         var standings = await generations.StandingsAsync(connection, cancellationToken);
         var orders = new Dictionary<Guid, Order>(ids.Length);
         foreach (var chunk in ids.Chunk(ChunkSize))
@@ -157,7 +157,7 @@ internal sealed class Reconcile(
                 var decision = Crediting.Decide(journey, standings, rules);
                 orders.Add(
                     journey.Conversion.ConversionId,
-                    new Order(journey, decision, Receipt.Of(journey, decision, rules, active.RulesVersion)));
+                    new Order(journey, decision, Receipt.Of(journey, decision, rules)));
             }
         }
 
