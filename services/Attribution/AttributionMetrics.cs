@@ -16,6 +16,15 @@ internal static class AttributionMetrics
 
     public static readonly Counter<long> Sealed = Diagnostics.Meter.CreateCounter<long>("pulse.seals.events", "{event}", "Events sealed into the chain");
     public static readonly Counter<long> Checkpoints = Diagnostics.Meter.CreateCounter<long>("pulse.seals.checkpoints", "{checkpoint}", "Checkpoints of the chain signed and written to the file");
+    public static readonly Counter<long> PackOverflows = Diagnostics.Meter.CreateCounter<long>("pulse.pack.overflows", "{time}", "Times that the journeys took more memory than they may");
+
+    /// <summary>What is kept in memory for what-ifs.</summary>
+    public static void Watch(WhatIf.PackKeeper pack)
+    {
+        Diagnostics.Meter.CreateObservableGauge("pulse.pack.bytes", () => pack.Bytes, "By", "Memory of the journeys that are kept for what-ifs");
+        Diagnostics.Meter.CreateObservableGauge("pulse.pack.conversions", () => pack.Conversions, "{conversion}", "Journeys that are kept for what-ifs");
+        Diagnostics.Meter.CreateObservableGauge("pulse.pack.position", () => pack.Position, "{position}", "Position of the log up to which they are known");
+    }
 
     /// <summary>Moves where more different user agents come than a list remembers verdicts of.</summary>
     public static BotLists Watched(BotLists lists)

@@ -15,6 +15,7 @@ using PartnerPulse.Attribution.Seals;
 using PartnerPulse.Attribution.SetAside;
 using PartnerPulse.Attribution.Statements;
 using PartnerPulse.Attribution.UserAgents;
+using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
@@ -39,6 +40,9 @@ public static class AttributionService
         builder.Services.AddOptions<AttributionOptions>().BindConfiguration("Attribution")
             .Validate(options => options.HoldDays is >= 0 and <= MaxHoldDays, $"Attribution:HoldDays must be 0 to {MaxHoldDays}.")
             .Validate(options => options.SealSeconds is > 0 and <= 3_600, "Attribution:SealSeconds must lie above 0 and be at most 3600.")
+            .Validate(
+                o => o.WhatIfMegabytes is >= 0 and <= AttributionOptions.MostWhatIfMegabytes,
+                $"Attribution:WhatIfMegabytes must be 0 to {AttributionOptions.MostWhatIfMegabytes}.")
             .ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
         builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
@@ -63,6 +67,12 @@ public static class AttributionService
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Sealer>());
         builder.Services.AddSingleton<AttestClick>();
         builder.Services.AddHealthChecks().AddCheck<SealerCheck>("seals");
+        builder.Services.AddSingleton<PackKeeper>();
+        builder.Services.AddHostedService(provider =>
+        {
+            AttributionMetrics.Watch(provider.GetRequiredService<PackKeeper>());
+            return provider.GetRequiredService<PackKeeper>();
+        });
 
         builder.Services.AddSingleton<PublishRules>();
         builder.Services.AddSingleton<ReplayStream>();
@@ -87,6 +97,8 @@ public static class AttributionService
         PublishRules.Map(app);
         ReadRules.Map(app);
         ReadBotLists.Map(app);
+        AskWhatIf.Map(app);
+        CompareRules.Map(app);
         RequestReplay.Map(app);
         ReadReplay.Map(app);
         DiffReplay.Map(app);

@@ -9,7 +9,7 @@ using static PartnerPulse.EventStore.Db;
 namespace PartnerPulse.Attribution;
 
 /// <summary>Where Attribution stands. It is read after all senders: what they had sent by then is looked for here.</summary>
-internal sealed class AttributionStatus([FromKeyedServices(AttributionService.Schema)] EventLog log) : IStatusSource
+internal sealed class AttributionStatus([FromKeyedServices(AttributionService.Schema)] EventLog log, WhatIf.PackKeeper pack) : IStatusSource
 {
     public int Order => 1;
 
@@ -26,7 +26,14 @@ internal sealed class AttributionStatus([FromKeyedServices(AttributionService.Sc
             Relay = await log.CheckpointAsync("relay", cancellationToken),
             Intake = intake,
             Projector = await log.CheckpointAsync(Projector.Checkpoint, cancellationToken),
-            Figures = new Dictionary<string, long>(StringComparer.Ordinal) { ["setAside"] = setAside, ["sealed"] = await log.CheckpointAsync(Seals.Sealer.Progress, cancellationToken) },
+            Figures = new Dictionary<string, long>(StringComparer.Ordinal)
+            {
+                ["setAside"] = setAside,
+                ["sealed"] = await log.CheckpointAsync(Seals.Sealer.Progress, cancellationToken),
+                ["packConversions"] = pack.Conversions,
+                ["packBytes"] = pack.Bytes,
+                ["packPosition"] = pack.Position,
+            },
         };
     }
 }

@@ -16,6 +16,11 @@ internal static partial class Log
 
     [LoggerMessage(50, LogLevel.Warning, "The log cannot be sealed now (attempt {Attempt})")]
     public static partial void SealerRetries(this ILogger logger, int attempt, Exception exception);
+    [LoggerMessage(12, LogLevel.Warning, "The journeys in memory are read again (attempt {Attempt})")]
+    public static partial void PackRetries(this ILogger logger, int attempt, Exception exception);
+
+    [LoggerMessage(13, LogLevel.Warning, "{Conversions} journeys take {Bytes} bytes of {Most} (Attribution:WhatIfMegabytes): what-ifs read the table from now on")]
+    public static partial void PackOverflows(this ILogger logger, long conversions, long bytes, long most);
 
     [LoggerMessage(20, LogLevel.Warning, "What can no longer come of erased customers cannot be forgotten now (attempt {Attempt})")]
     public static partial void ForgettingRetries(this ILogger logger, int attempt, Exception exception);

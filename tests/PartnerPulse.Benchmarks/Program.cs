@@ -3,22 +3,23 @@ using System.Text.Json;
 using PartnerPulse.Benchmarks;
 using Spectre.Console;
 
-var names = new Argument<string[]>("benchmarks") { Description = "redirect, catalogue, drain, intake, append, rebuild, generation, live; all where none is named.", Arity = ArgumentArity.ZeroOrMore };
-names.AcceptOnlyFromAmong("redirect", "catalogue", "drain", "intake", "append", "rebuild", "generation", "live");
+var names = new Argument<string[]>("benchmarks") { Description = "redirect, catalogue, drain, intake, append, rebuild, generation, live, replay; all where none is named.", Arity = ArgumentArity.ZeroOrMore };
+names.AcceptOnlyFromAmong("redirect", "catalogue", "drain", "intake", "append", "rebuild", "generation", "live", "replay");
 var json = new Option<bool>("--json") { Description = "One JSON document on standard output." };
 var rounds = new Option<int>("--rounds") { Description = "Rounds; each measures every side once. The median counts.", DefaultValueFactory = _ => 3 };
 var seconds = new Option<int>("--seconds") { Description = "Seconds of load a side and round (redirect; live: four times as many).", DefaultValueFactory = _ => 5 };
 var connections = new Option<int>("--connections") { Description = "Open connections (redirect).", DefaultValueFactory = _ => 256 };
 var events = new Option<int>("--events") { Description = "Events in the log (append: a fifth of it; drain: half of it as clicks; intake: a fiftieth of it as orders; generation: half of it; rebuild).", DefaultValueFactory = _ => 1_000_000 };
+var clicks = new Option<int>("--clicks") { Description = "Clicks of all visitors (replay: a fiftieth of it as conversions).", DefaultValueFactory = _ => 10_000_000 };
 
 var root = new RootCommand("Measures PartnerPulse against the plainest thing that could do the same work, side by side in one run.")
 {
-    names, json, rounds, seconds, connections, events,
+    names, json, rounds, seconds, connections, events, clicks,
 };
 root.Subcommands.Add(BenchServers.Command());
 root.SetAction(async (parsed, cancellation) =>
 {
-    var wanted = parsed.GetValue(names) is { Length: > 0 } some ? some : ["redirect", "catalogue", "drain", "intake", "append", "rebuild", "generation", "live"];
+    var wanted = parsed.GetValue(names) is { Length: > 0 } some ? some : ["redirect", "catalogue", "drain", "intake", "append", "rebuild", "generation", "live", "replay"];
     var results = new List<Measured>();
     foreach (var name in wanted)
     {
@@ -33,6 +34,7 @@ root.SetAction(async (parsed, cancellation) =>
             "rebuild" => await RebuildBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events), cancellation),
             "generation" => await GenerationBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 2, cancellation),
             "live" => await LiveBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(seconds) * LiveBenchmark.LengthFactor, cancellation),
+            "replay" => await ReplayBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(clicks), cancellation),
             _ => throw new System.Diagnostics.UnreachableException(name),
         });
     }

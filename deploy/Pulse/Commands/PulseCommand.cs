@@ -18,6 +18,7 @@ internal static class PulseCommand
             StatusCommand.Build(),
             LogsCommand.Build(),
             DemoCommand.Build(),
+            WhatIfCommand.Build(),
             ReplayCommand.Build(),
             ReceiptCommand.Build(),
             VerifyCommand.Build(),

@@ -177,7 +177,7 @@ internal static class ReplayCommand
         return rules;
     }
 
-    private static JsonNode ReadRules(string file)
+    public static JsonNode ReadRules(string file)
     {
         try
         {

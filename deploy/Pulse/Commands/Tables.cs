@@ -49,6 +49,35 @@ internal static class Tables
         AnsiConsole.Write(table);
     }
 
+    /// <summary>What a what-if answers: who gains and loses, and that nothing is lost on the way.</summary>
+    public static void Movers(JsonNode answer)
+    {
+        AnsiConsole.MarkupLineInterpolated(
+            $"[bold]What would change[/]  {answer["conversionsChanged"]} of {answer["conversions"]} orders differ; {answer["winners"]} partners win, {answer["losers"]} lose");
+        var rows = List(answer["rows"]).Where(row => row["outcome"]?.ToString() != "even").ToList();
+        if (rows.Count == 0)
+        {
+            AnsiConsole.MarkupLine("Nobody gains or loses.");
+            return;
+        }
+
+        var table = New("partner", "orders now", "then", "amount now", "then", "difference", "commission");
+        foreach (var row in rows)
+        {
+            table.AddRow(
+                Text(row["partner"]), Text(row["before"]?["conversions"]), Text(row["after"]?["conversions"]),
+                Money(row["before"]?["amounts"], "amount"), Money(row["after"]?["amounts"], "amount"),
+                Money(row["difference"]?["amounts"], "amount", signed: true), Money(row["difference"]?["amounts"], "commission", signed: true));
+        }
+
+        AnsiConsole.Write(table);
+        foreach (var total in List(answer["totals"]))
+        {
+            AnsiConsole.MarkupLineInterpolated(
+                $"{total["currency"]}: {total["moved"]} moves between partners, {total["entered"]?["amount"]} comes in from nobody, {total["left"]?["amount"]} goes to nobody");
+        }
+    }
+
     public static void Receipt(JsonNode receipt)
     {
         var order = receipt["conversion"];

@@ -24,7 +24,8 @@ internal sealed record Group(string Key, long Conversions, decimal Shares, IRead
     public IReadOnlyList<Amounts> Amounts => Money.Select(m => m.Format()).ToArray();
 }
 
-internal readonly record struct GroupMoney(string Currency, long AmountMinor, long CommissionMinor)
+/// <summary>A group's part in conversions of one currency.</summary>
+internal readonly record struct GroupMoney(string Currency, long Conversions, decimal Shares, long AmountMinor, long CommissionMinor)
 {
     public Amounts Format() => new(
         Currency, Contracts.Currency.Format(AmountMinor, Currency), Contracts.Currency.Format(CommissionMinor, Currency));
@@ -63,7 +64,7 @@ internal static class Groups
         while (await reader.ReadAsync(cancellationToken))
         {
             var (key, conversions, shares) = (reader.GetString(0), reader.GetInt64(2), reader.GetDecimal(3));
-            var money = new GroupMoney(reader.GetString(1), reader.GetInt64(4), reader.GetInt64(5));
+            var money = new GroupMoney(reader.GetString(1), conversions, shares, reader.GetInt64(4), reader.GetInt64(5));
             if (groups is [.., var last] && last.Key == key)
             {
                 groups[^1] = last with { Conversions = last.Conversions + conversions, Shares = last.Shares + shares, Money = [.. last.Money, money] };

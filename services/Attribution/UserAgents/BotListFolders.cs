@@ -29,6 +29,15 @@ public sealed class AttributionOptions
     public double SealSeconds { get; set; } = 5;
 
     private string? _sealKeyFile;
+
+    /// <summary>
+    /// How many megabytes the journeys may take that are kept in memory for what-ifs; 0 keeps none. Beyond it every what-if reads them
+    /// from their table.
+    /// </summary>
+    public int WhatIfMegabytes { get; set; } = 256;
+
+    /// <summary>More than one array of a chunk could hold is a slip of the keyboard.</summary>
+    public const int MostWhatIfMegabytes = 65_536;
 }
 
 /// <summary>Reads the bot lists when the service starts. A fault in one stops the start with its file, line and reason.</summary>
