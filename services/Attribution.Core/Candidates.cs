@@ -57,8 +57,9 @@ internal sealed class Candidates
     /// <param name="conversion">The conversion.</param>
     /// <param name="touches">Its touches.</param>
     /// <param name="terms">The rules.</param>
-    /// <param name="stops">As long as the touches; all of it is written.</param>
-    public void Pick(in ConversionFacts conversion, ReadOnlySpan<TouchFacts> touches, Terms terms, Span<Stop> stops)
+    /// <param name="stops">As long as the touches; all of it is written where <paramref name="why"/> is asked.</param>
+    /// <param name="why">Whether every touch needs its reason. Otherwise the one touch is enough to which the model gives all.</param>
+    public void Pick(in ConversionFacts conversion, ReadOnlySpan<TouchFacts> touches, Terms terms, Span<Stop> stops, bool why)
     {
         Clear(touches.Length);
         if (!terms.Counts(conversion.Kind))
@@ -67,11 +68,30 @@ internal sealed class Candidates
             return;
         }
 
+        if (!why && terms.TakesOne)
+        {
+            PickOne(conversion, touches, terms);
+            return;
+        }
+
         for (var i = 0; i < touches.Length; i++)
         {
             ref readonly var touch = ref touches[i];
             var stop = StoppedBy(touch, conversion, terms);
             stops[i] = stop == Stop.None ? Admit(i, touch, conversion, terms) : stop;
+        }
+    }
+
+    private void PickOne(in ConversionFacts conversion, ReadOnlySpan<TouchFacts> touches, Terms terms)
+    {
+        for (var n = 0; n < touches.Length && Count == 0; n++)
+        {
+            var i = terms.TakesLast ? touches.Length - 1 - n : n;
+            ref readonly var touch = ref touches[i];
+            if (StoppedBy(touch, conversion, terms) == Stop.None)
+            {
+                Admit(i, touch, conversion, terms);
+            }
         }
     }
 

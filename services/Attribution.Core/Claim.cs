@@ -13,6 +13,7 @@ internal sealed class Claim
     private long[] _weights = [];
     private Stop[] _stops = [];
     private int _touches;
+    private bool _why;
 
     private Claim(Claim? ofLead) => _ofLead = ofLead;
 
@@ -42,8 +43,15 @@ internal sealed class Claim
     /// <summary>Finds the claim to the journey's conversion under the terms that are in force for it.</summary>
     /// <param name="journey">The journey.</param>
     /// <param name="terms">The newest first; the last are for everything.</param>
+    /// <param name="why">Whether <see cref="Stops"/> are asked for. Otherwise candidates that get nothing may be left out.</param>
     /// <returns>Whether anybody has one.</returns>
-    public bool Find(in JourneyFacts journey, ReadOnlySpan<Terms> terms) => Find(journey, journey.Conversion, terms, from: 0);
+    public bool Find(in JourneyFacts journey, ReadOnlySpan<Terms> terms, bool why)
+    {
+        // Where several versions compete, candidates that get nothing may decide which of them holds.
+        _why = why || terms.Length > 1;
+        _ofLead!._why = _why;
+        return Find(journey, journey.Conversion, terms, from: 0);
+    }
 
     private bool Find(in JourneyFacts journey, in ConversionFacts conversion, ReadOnlySpan<Terms> terms, int from)
     {
@@ -131,7 +139,7 @@ internal sealed class Claim
             return StopAll(Stop.Inherited, claimed: true);
         }
 
-        Candidates.Pick(conversion, touches, terms, _stops);
+        Candidates.Pick(conversion, touches, terms, _stops, _why);
         if (Candidates.Count == 0)
         {
             return coupon != Nobody && OfCoupon(coupon, conversion, terms);

@@ -117,7 +117,7 @@ public static class Crediting
         var conversions = new List<ConversionFacts>(1 + journey.Introductions.Length);
         var touchFacts = new List<TouchFacts>(journey.Touches.Length);
         JourneyFacts.Write(journey, judge.Names, conversions, touchFacts);
-        var credited = judge.Credits(new JourneyFacts(CollectionsMarshal.AsSpan(conversions), CollectionsMarshal.AsSpan(touchFacts)));
+        var credited = judge.Credits(new JourneyFacts(CollectionsMarshal.AsSpan(conversions), CollectionsMarshal.AsSpan(touchFacts)), why: true);
 
         var conversion = journey.Conversion;
         var claim = credited ? judge.Claim : null;

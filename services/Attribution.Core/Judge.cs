@@ -38,7 +38,7 @@ public sealed class Judge
     /// <summary>The rules that judged it.</summary>
     public Rules Rules => Terms.Rules;
 
-    /// <summary>The partners that have a claim, by their numbers in <see cref="Names"/>, in order of their first candidate.</summary>
+    /// <summary>The partners that have a claim, those whose part is nothing perhaps left out, by their numbers in <see cref="Names"/>, in order of their first candidate.</summary>
     public ReadOnlySpan<int> Partners => _claim.Candidates.Partners;
 
     /// <summary>Units of a share (<see cref="ShareDecimals"/>) by place in <see cref="Partners"/>; they add up to exactly 1.</summary>
@@ -69,10 +69,14 @@ public sealed class Judge
     internal ReadOnlySpan<long> WeightOf => _weightOf.AsSpan(0, Partners.Length);
 
     /// <summary>Pure: the same facts, standings and rules give the same, on every machine.</summary>
-    /// <returns>Whether anybody is credited; where nobody is, only <see cref="Claim.Stops"/> says something.</returns>
-    public bool Credits(in JourneyFacts journey)
+    /// <returns>Whether anybody is credited.</returns>
+    public bool Credits(in JourneyFacts journey) => Credits(journey, why: false);
+
+    /// <param name="journey">The journey.</param>
+    /// <param name="why">Every touch is told what stops it (<see cref="Claim.Stops"/>), and every candidate is listed.</param>
+    internal bool Credits(in JourneyFacts journey, bool why)
     {
-        if (!_claim.Find(journey, _terms))
+        if (!_claim.Find(journey, _terms, why))
         {
             return false;
         }

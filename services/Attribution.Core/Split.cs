@@ -24,7 +24,9 @@ internal static class Split
         var left = amount;
         for (var i = 0; i < weights.Length; i++)
         {
-            parts[i] = Quota(amount, weights[i], total).Quotient;
+            // The models of one touch give nothing to the others, and all to it: no division says more.
+            var weight = weights[i];
+            parts[i] = weight == 0 ? 0 : weight == total ? amount : Quota(amount, weight, total).Quotient;
             left -= parts[i];
         }
 

@@ -35,6 +35,10 @@ internal sealed class Terms
         HasProducts = rules.Commission.Any(e => e.Product is not null);
         RepeatTicks = rules.RepeatMinutes * TimeSpan.TicksPerMinute;
         PassesOn = rules.Suspended == SuspendedPartners.PassOn;
+
+        // Which touch is the last that counts depends on those before it where clicks can be repeats.
+        TakesLast = rules.Model is LastTouch && rules.RepeatMinutes == 0;
+        TakesOne = rules.Model is FirstTouch || TakesLast;
     }
 
     public Rules Rules { get; }
@@ -50,6 +54,11 @@ internal sealed class Terms
 
     /// <summary>Some commission is for items of one product.</summary>
     public bool HasProducts { get; }
+
+    /// <summary>The model gives all to one touch, which can be found without the others: the first, or see <see cref="TakesLast"/>.</summary>
+    public bool TakesOne { get; }
+
+    public bool TakesLast { get; }
 
     public bool Counts(ConversionKind kind) => (_kinds & (1u << (int)kind)) != 0;
 

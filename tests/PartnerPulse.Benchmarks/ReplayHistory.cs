@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.Contracts;
@@ -20,8 +21,10 @@ internal sealed class ReplayHistory(int clicks, int conversions)
 
     private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
+    [StructLayout(LayoutKind.Auto)]
     public readonly record struct Click(int Visitor, long At, int Partner);
 
+    [StructLayout(LayoutKind.Auto)]
     public readonly record struct Order(int Number, int Visitor, long At, long AmountMinor);
 
     private int Visitors => Math.Max(1, clicks / ClicksOfAVisitor);
@@ -81,7 +84,8 @@ internal sealed class ReplayHistory(int clicks, int conversions)
                     new ConversionFacts
                     {
                         Ticks = TicksOf(order.At), OriginalMinor = order.AmountMinor, NetMinor = order.AmountMinor, Currency = euro,
-                        CouponPartner = ConversionFacts.NoPartner, FirstTouch = 0, TouchCount = touches.Length, Kind = ConversionKind.Sale, Cancelled = false,
+                        CouponPartner = ConversionFacts.NoPartner, FirstTouch = 0, TouchCount = touches.Length, Items = FactNames.None, OwnPurchase = FactNames.None,
+                        Kind = ConversionKind.Sale, NewCustomer = null, Cancelled = false,
                         SameOrder = false,
                     },
                 ],

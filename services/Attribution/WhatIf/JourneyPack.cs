@@ -176,6 +176,7 @@ internal sealed class JourneyPack
             }
         }
 
+        [StructLayout(LayoutKind.Auto)]
         private readonly record struct Slot(Guid Id, int FirstConversion, int Conversions, int FirstTouch, int Touches);
     }
 

@@ -16,10 +16,9 @@ namespace PartnerPulse.Attribution.WhatIf;
 /// <summary>Sums over all journeys as of one position of the log, and what they were judged beside.</summary>
 /// <param name="Sums">By rule set, the active one first where it was asked for.</param>
 /// <param name="Active">The generation that counts at that position.</param>
-/// <param name="ActiveRules">Its rules.</param>
 /// <param name="Position">Of the log, up to which the journeys are known.</param>
 /// <param name="FromMemory">False where the journeys were read from their table.</param>
-internal sealed record Judged(RuleSetSums Sums, Generation Active, Rules ActiveRules, long Position, bool FromMemory);
+internal sealed record Judged(RuleSetSums Sums, Generation Active, long Position, bool FromMemory);
 
 /// <summary>
 /// Keeps the journeys of those who converted packed in memory: read from their table after the start, then whatever changed, as a
@@ -95,7 +94,11 @@ internal sealed class PackKeeper(
             _turn.Release();
         }
 
-        IReadOnlyList<Rules> Sets(Beside beside) => withActive ? [beside.Rules, .. ruleSets] : ruleSets;
+        IReadOnlyList<RulesInForce> Sets(Beside beside)
+        {
+            var asked = ruleSets.Select(rules => InForce(rules, beside.InForce));
+            return withActive ? [beside.InForce, .. asked] : [.. asked];
+        }
 
         async Task<Judged?> StreamAsync(CancellationToken cancellationToken)
         {
@@ -122,7 +125,7 @@ internal sealed class PackKeeper(
             return Judged(sums, beside, fromMemory: false);
         }
 
-        static Judged Judged(RuleSetSums sums, Beside beside, bool fromMemory) => new(sums, beside.Active, beside.Rules, beside.Position, fromMemory);
+        static Judged Judged(RuleSetSums sums, Beside beside, bool fromMemory) => new(sums, beside.Active, beside.Position, fromMemory);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -197,6 +200,12 @@ internal sealed class PackKeeper(
         Volatile.Write(ref _position, beside.Position);
     }
 
+    /// <summary>As a replay of the rules would judge: what they do not apply to is judged by what counts now.</summary>
+    private static RulesInForce InForce(Rules rules, RulesInForce active) =>
+        rules.CoverEverything
+            ? RulesInForce.Only(rules)
+            : RulesInForce.Of(active.Versions.Where(version => version.Rules.Hash != rules.Hash).Prepend(new VersionedRules(0, rules)));
+
     private void Overflow()
     {
         logger.PackOverflows(Conversions, Bytes, _mostBytes);
@@ -222,7 +231,7 @@ internal sealed class PackKeeper(
         await generations.ActiveAsync(connection, cancellationToken) is not { } active
             ? null
             : new Beside(
-                active, await generations.RulesAsync(connection, active.RulesVersion, cancellationToken),
+                active, await generations.InForceAsync(connection, active, cancellationToken),
                 await generations.StandingsAsync(connection, cancellationToken), await log.CheckpointAsync(connection, Projector.Checkpoint, cancellationToken));
 
     private async IAsyncEnumerable<(IReadOnlyList<Journey> Journeys, (long ChangedAt, Guid Conversion) ReadTo)> ReadAsync(
@@ -230,16 +239,23 @@ internal sealed class PackKeeper(
     {
         while (true)
         {
-            var (journeys, changedAt, last) = await Journeys.ReadChangedAsync(connection, log.Schema, after.ChangedAt, after.Conversion, PageSize, cancellationToken);
-            if (journeys.Count == 0)
+            var stored = new List<Journeys.Stored>();
+            await foreach (var journey in Journeys.StreamChangedAsync(connection, log.Schema, after.ChangedAt, after.Conversion, PageSize, cancellationToken))
+            {
+                stored.Add(journey);
+            }
+
+            if (stored.Count == 0)
             {
                 yield break;
             }
 
-            after = (changedAt, last);
+            // Decoding is most of the work, and every core takes its part.
+            var journeys = stored.AsParallel().AsOrdered().Select(s => Journeys.Deserialize(s.Facts, s.Touches)).ToArray();
+            after = (stored[^1].ChangedAt, stored[^1].ConversionId);
             yield return (journeys, after);
         }
     }
 
-    private sealed record Beside(Generation Active, Rules Rules, PartnerStandings Standings, long Position);
+    private sealed record Beside(Generation Active, RulesInForce InForce, PartnerStandings Standings, long Position);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using PartnerPulse.Attribution.Core;
 
 namespace PartnerPulse.Attribution.WhatIf;
@@ -28,7 +29,7 @@ internal sealed class RuleSetFold
     /// <param name="ruleSets">At least one.</param>
     /// <param name="from">Conversions from then on, in ticks of UTC.</param>
     /// <param name="to">Conversions before it.</param>
-    public RuleSetFold(FactNames names, PartnerStandings standings, IReadOnlyList<Rules> ruleSets, long from, long to)
+    public RuleSetFold(FactNames names, PartnerStandings standings, IReadOnlyList<RulesInForce> ruleSets, long from, long to)
     {
         _judges = [.. ruleSets.Select(rules => new Judge(names, standings, rules))];
         (_from, _to, _currencies) = (from, to, names.Currencies);
@@ -121,7 +122,7 @@ internal sealed class RuleSetFold
                 if (!IsSame(before, after))
                 {
                     ConversionsChanged++;
-                    exchanged = exchanged.Plus(new Exchange(0, 0, 0, 0, Moved(before, after)));
+                    exchanged = exchanged with { MovedMinor = checked(exchanged.MovedMinor + Moved(before, after)) };
                 }
 
                 break;
@@ -159,6 +160,11 @@ internal sealed class RuleSetFold
     /// <summary>What some partners have more after, which others have less: both add up to the net.</summary>
     private long Moved(Judge before, Judge after)
     {
+        if (before.Partners.Length == 1 && after.Partners.Length == 1)
+        {
+            return before.Partners[0] == after.Partners[0] ? 0 : after.AmountsMinor[0];
+        }
+
         for (var i = 0; i < before.Partners.Length; i++)
         {
             _difference[before.Partners[i]] -= before.AmountsMinor[i];
@@ -202,6 +208,7 @@ internal sealed class RuleSetFold
         return ref _cells[(place * _judges.Length) + set];
     }
 
+    [StructLayout(LayoutKind.Auto)]
     private struct Cell
     {
         private long _conversions;

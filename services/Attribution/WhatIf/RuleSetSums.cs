@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
 
@@ -32,7 +33,7 @@ internal sealed class RuleSetSums
     /// <param name="to">Conversions before it.</param>
     /// <param name="cancellationToken">Between two chunks.</param>
     public static RuleSetSums Of(
-        JourneyPack pack, PartnerStandings standings, IReadOnlyList<Rules> ruleSets, DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
+        JourneyPack pack, PartnerStandings standings, IReadOnlyList<RulesInForce> ruleSets, DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
     {
         var sums = new RuleSetSums(ruleSets.Count);
         sums.Add(pack, standings, ruleSets, from, to, cancellationToken);
@@ -41,11 +42,11 @@ internal sealed class RuleSetSums
 
     /// <summary>Adds what another pack holds.</summary>
     public void Add(
-        JourneyPack pack, PartnerStandings standings, IReadOnlyList<Rules> ruleSets, DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
+        JourneyPack pack, PartnerStandings standings, IReadOnlyList<RulesInForce> ruleSets, DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
     {
         var options = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken };
         var (fromTicks, toTicks) = (from.UtcTicks, to.UtcTicks);
-        var all = new object();
+        var all = new Lock();
         Parallel.ForEach(
             pack.Chunks,
             options,
@@ -118,6 +119,7 @@ internal sealed class RuleSetSums
 /// <param name="ShareUnits">10^18 to a whole share.</param>
 /// <param name="AmountMinor">Minor units of the currency.</param>
 /// <param name="CommissionMinor">Minor units of the currency.</param>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct Sum(long Conversions, Int128 ShareUnits, long AmountMinor, long CommissionMinor)
 {
     public Sum Plus(Sum other) => checked(new(
@@ -130,6 +132,7 @@ internal readonly record struct Sum(long Conversions, Int128 ShareUnits, long Am
 /// <param name="Left">Conversions credited only before.</param>
 /// <param name="LeftMinor">Their net.</param>
 /// <param name="MovedMinor">From some partners to others within conversions that are credited both times.</param>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct Exchange(long Entered, long EnteredMinor, long Left, long LeftMinor, long MovedMinor)
 {
     public Exchange Plus(Exchange other) => checked(new(

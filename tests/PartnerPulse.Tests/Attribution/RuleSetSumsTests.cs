@@ -35,7 +35,7 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
             pack.Put(journey);
         }
 
-        Rules[] ruleSets = [pair.Given.Rules, pair.Other];
+        RulesInForce[] ruleSets = [pair.Given.InForce, RulesInForce.Only(pair.Other)];
         var sums = RuleSetSums.Of(pack, history.Standings, ruleSets, DateTimeOffset.MinValue, DateTimeOffset.MaxValue, CancellationToken.None);
 
         var journeys = history.Journeys.Where(j => !j.Conversion.Test).ToArray();
@@ -81,7 +81,7 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
         {
             Assert.Equal(
                 times.Count(t => t >= from && t < to),
-                RuleSetSums.Of(pack, history.Standings, [rules], from, to, CancellationToken.None).Conversions);
+                RuleSetSums.Of(pack, history.Standings, [RulesInForce.Only(rules)], from, to, CancellationToken.None).Conversions);
         }
 
         Assert.True(times.Length > 2);
@@ -106,7 +106,7 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
         }
 
         Assert.Equal(ids.Length, pack.Conversions);
-        Assert.Equal(ids.Length, RuleSetSums.Of(pack, PartnerStandings.Empty, [TestBots.Default], DateTimeOffset.MinValue, DateTimeOffset.MaxValue, CancellationToken.None).Conversions);
+        Assert.Equal(ids.Length, RuleSetSums.Of(pack, PartnerStandings.Empty, [RulesInForce.Only(TestBots.Default)], DateTimeOffset.MinValue, DateTimeOffset.MaxValue, CancellationToken.None).Conversions);
         Assert.True(bytes[^1] < 3 * bytes[0], $"{string.Join(", ", bytes)} bytes");
     }
 
