@@ -17,7 +17,7 @@ namespace PartnerPulse.Benchmarks;
 /// </summary>
 internal static class RebuildBenchmark
 {
-    private const double Aim = 0.5;
+    private const double Aim = 0.7;
 
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int count, CancellationToken cancellation)
     {

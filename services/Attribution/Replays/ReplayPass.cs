@@ -52,6 +52,10 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
         var rules = await generations.InForceAsync(reading, generation, cancellationToken);
         var standings = await generations.StandingsAsync(reading, cancellationToken);
         await using var writing = await log.DataSource.OpenConnectionAsync(cancellationToken);
+
+        // A commit need not be on the disk: rows and checkpoint are lost together, and the fact that it is complete, which waits for the
+        // disk, comes after them there.
+        await writing.Sql("set synchronous_commit = off").RunAsync(cancellationToken);
         if (fresh)
         {
             await BeginAsync(writing, generation, cancellationToken);
@@ -93,7 +97,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
         return await command.ExecuteScalarAsync(cancellationToken) is true;
     }
 
-    private Task BeginAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) => connection.Sql(
+    private async Task BeginAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) => await connection.Sql(
         $"""
          insert into {log.Schema}.generation_runs (generation, started_at, started_done, advanced_at) values ($1, clock_timestamp(), $2, clock_timestamp())
          on conflict on constraint pk_generation_runs do update
