@@ -31,7 +31,7 @@ public sealed class KillReplayTests(ITestOutputHelper output)
     private static readonly DateTimeOffset s_at = new(2026, 5, 1, 12, 0, 0, TimeSpan.Zero);
 
     /// <summary>Twenty each in a long run, as a release is tested.</summary>
-    private static int Kills => Environment.GetEnvironmentVariable("PULSE_LONG") == "1" ? 20 : 4;
+    private static int Kills => Environment.GetEnvironmentVariable("PULSE_LONG") == "1" ? 20 : 5;
 
     [PostgresFact]
     public async Task A_replay_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened()
