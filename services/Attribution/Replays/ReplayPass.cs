@@ -49,6 +49,8 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
             throw new UnfoldableException($"Engine {generation.EngineVersion} began it and this is engine {Engine.Version}; request the replay again.");
         }
 
+        // By the index, row by row: sorted first, the whole of what is left would be written to disk, and nothing could be judged meanwhile.
+        await reading.Sql("set local enable_sort = off").RunAsync(cancellationToken);
         var rules = await generations.InForceAsync(reading, generation, cancellationToken);
         var standings = await generations.StandingsAsync(reading, cancellationToken);
         await using var writing = await log.DataSource.OpenConnectionAsync(cancellationToken);
