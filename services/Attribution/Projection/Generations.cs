@@ -20,6 +20,10 @@ internal sealed record Generation(
     public const string Retired = "retired";
     public const string Discarded = "discarded";
     public const string Failed = "failed";
+
+    /// <summary>Whether nobody else has changed it since. Not equality: what is read twice has two lists of <see cref="Under"/>.</summary>
+    public bool IsWhere(Generation left) =>
+        (State, FoldedTo, FoldedConversion, Target, Done, Total) == (left.State, left.FoldedTo, left.FoldedConversion, left.Target, left.Done, left.Total);
 }
 
 /// <summary>Folds journeys into the credits of a generation.</summary>

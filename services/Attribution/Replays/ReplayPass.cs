@@ -147,7 +147,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
     private async Task<Generation?> WriteAsync(NpgsqlConnection connection, Generation expected, Chunk chunk, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        if (await generations.LockAsync(connection, expected.Number, cancellationToken) != expected)
+        if (await generations.LockAsync(connection, expected.Number, cancellationToken) is not { } now || !now.IsWhere(expected))
         {
             // Discarded, or completed otherwise.
             return null;
