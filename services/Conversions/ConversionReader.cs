@@ -139,6 +139,21 @@ internal sealed partial class ConversionReader(CustomerKeys customers, string pr
     public string? Customer(Checks checks, string? value) =>
         string.IsNullOrWhiteSpace(value) || checks.Optional("customer", value, MaxCustomer) is not { } customer ? null : customers.Key(program, customer);
 
+    /// <summary>The key of the customer with this SHA-256 of e-mail or account id, in hex; null with a fault where it is none.</summary>
+    public string? CustomerOfHash(Checks checks, string field, string? value)
+    {
+        if (value is not { Length: 64 } || !value.All(char.IsAsciiHexDigit))
+        {
+            checks.Add(field, "is not a SHA-256 of 64 hex digits");
+            return null;
+        }
+
+        return customers.KeyOfHash(program, Convert.FromHexString(value));
+    }
+
+    /// <summary>The key that a customer had in what was recorded before; null where none is named.</summary>
+    public string? FormerCustomer(string? value) => string.IsNullOrWhiteSpace(value) ? null : customers.FormerKey(program, value);
+
     public static string Source(Checks checks, string? value)
     {
         var source = checks.Required("source", value, MaxSource);

@@ -36,4 +36,5 @@ namespace PartnerPulse.Conversions;
 [JsonSerializable(typeof(IdentityAnswer))]
 [JsonSerializable(typeof(IReadOnlyList<IdentityAnswer>))]
 [JsonSerializable(typeof(ErasureAnswer))]
+[JsonSerializable(typeof(KeyCustomersAsk))]
 internal sealed partial class ConversionsJson : JsonSerializerContext;

@@ -98,6 +98,7 @@ public static class ConversionsService
         SeparateConversion.Map(routes);
         RecordIdentity.Map(routes);
         EraseCustomer.Map(routes);
+        KeyCustomers.Map(routes);
     }
 }
 

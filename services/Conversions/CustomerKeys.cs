@@ -17,13 +17,33 @@ internal sealed partial class CustomerKeys(byte[] secret)
     public const int SecretLength = 32;
 
     // Names the way the key was made, so that another way can stand beside it.
-    private const string Prefix = "c1.";
+    private const string Prefix = "c2.";
+
+    // Keys of before were made of the name itself. They stay what they are, and lead to nobody but by an erasure.
+    private const string FormerPrefix = "c1.";
 
     // What stands in the place of a key once the customer is erased.
     private const string ErasedPrefix = "e1.";
 
-    public string Key(string program, string customer) =>
-        Prefix + Base64Url.EncodeToString(HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{program}\u001F{customer.Trim().ToLowerInvariant()}")));
+    /// <summary>The key of a customer, by the SHA-256 of its e-mail or account id without blanks around it, in lower case.</summary>
+    public string Key(string program, string customer) => KeyOfHash(program, SHA256.HashData(Encoding.UTF8.GetBytes(Plain(customer))));
+
+    /// <summary>
+    /// The same for who has only that SHA-256, as partners exchange e-mails. The hash is never kept: without the secret nobody can try
+    /// all e-mails there are.
+    /// </summary>
+    public string KeyOfHash(string program, ReadOnlySpan<byte> sha256) => Prefix + Sealed(program, Convert.ToHexStringLower(sha256));
+
+    /// <summary>The key that the customer had in what was recorded before.</summary>
+    public string FormerKey(string program, string customer) => FormerPrefix + Sealed(program, Plain(customer));
+
+    /// <summary>Whether a key was made in the way of before, and cannot be compared with those of now.</summary>
+    public static bool IsFormer(string? key) => key?.StartsWith(FormerPrefix, StringComparison.Ordinal) is true;
+
+    private static string Plain(string customer) => customer.Trim().ToLowerInvariant();
+
+    private string Sealed(string program, string name) =>
+        Base64Url.EncodeToString(HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{program}\u001F{name}")));
 
     /// <summary>Another key of this deployment, for another purpose; neither tells anything of the other.</summary>
     public byte[] Derive(string purpose, int length) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, length, info: Encoding.UTF8.GetBytes(purpose));
@@ -36,7 +56,7 @@ internal sealed partial class CustomerKeys(byte[] secret)
     /// <summary>Whether a text has the form of a key.</summary>
     public static bool IsKey(string text) => KeyPattern().IsMatch(text);
 
-    [GeneratedRegex("^c1\\.[A-Za-z0-9_-]{43}$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("^c[12]\\.[A-Za-z0-9_-]{43}$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex KeyPattern();
 
     /// <summary>Reads the secret, or makes it where there is none yet.</summary>

@@ -27,7 +27,7 @@ internal static class EraseCustomer
     private static async Task<Results<Ok<ErasureAnswer>, ProblemHttpResult>> HandleKeyAsync(string key, CustomerEraser eraser, CancellationToken cancellationToken) =>
         CustomerKeys.IsKey(key)
             ? await EraseAsync(key, eraser, cancellationToken)
-            : Problem.Invalid(new FieldFault("key", "is not the key of a customer: 'c1.' and 43 characters of base64url, as GET /v1/conversions/{source}/{orderId} shows it"));
+            : Problem.Invalid(new FieldFault("key", "is not the key of a customer: 'c2.' or 'c1.' and 43 characters of base64url, as GET /v1/conversions/{source}/{orderId} shows it"));
 
     private static async Task<Results<Ok<ErasureAnswer>, ProblemHttpResult>> HandleCustomerAsync(
         ConversionReader reader, CustomerEraser eraser, TimeProvider time, CancellationToken cancellationToken, string? customer = null)
@@ -39,7 +39,13 @@ internal static class EraseCustomer
             checks.Add("customer", "is required");
         }
 
-        return checks.Passed ? await EraseAsync(key!, eraser, cancellationToken) : Problem.Invalid(checks.Faults);
+        if (!checks.Passed)
+        {
+            return Problem.Invalid(checks.Faults);
+        }
+
+        var (now, before) = (await eraser.EraseAsync(key!, cancellationToken), await eraser.EraseAsync(reader.FormerCustomer(customer)!, cancellationToken));
+        return TypedResults.Ok(new ErasureAnswer(now.Orders + before.Orders, now.Identities + before.Identities));
     }
 
     // Nothing to erase is no fault: whoever asks again after an answer that was lost gets the same peace.

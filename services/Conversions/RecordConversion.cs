@@ -125,7 +125,7 @@ internal static class RecordConversion
             .. Difference.Of("visitorId", recorded.VisitorId, order.VisitorId),
             .. Difference.Of("clickId", recorded.ClickId?.ToString(), order.ClickId?.ToString()),
             // Only hashes are known, and they help nobody. Of an erased customer not even the hash is.
-            .. recorded.CustomerKey == order.CustomerKey || CustomerKeys.IsErased(recorded.CustomerKey) ? [] : new[] { new FieldFault("customer", "is recorded as another one") },
+            .. recorded.CustomerKey == order.CustomerKey || CustomerKeys.IsErased(recorded.CustomerKey) || CustomerKeys.IsFormer(recorded.CustomerKey) ? [] : new[] { new FieldFault("customer", "is recorded as another one") },
             .. Difference.Of("coupon", recorded.Coupon, order.Coupon),
             .. Difference.Of("newCustomer", Show(recorded.NewCustomer), Show(order.NewCustomer)),
             .. Difference.Of("test", Show(recorded.Test), Show(order.Test)),

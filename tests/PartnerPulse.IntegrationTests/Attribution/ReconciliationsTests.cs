@@ -99,6 +99,32 @@ public sealed class ReconciliationsTests
     }
 
     [PostgresFact]
+    public async Task An_e_mail_hash_finds_the_order_of_its_customer_by_the_key_that_conversions_gives_for_it()
+    {
+        await using var service = await StartAsync();
+        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
+        await AppendAsync(log, Click("alpha", "v-2", 2));
+        (await service.PostAsync(
+            "/v1/conversions",
+            """{"source":"shop","orderId":"1","kind":"sale","amount":"100.00","currency":"EUR","visitorId":"v-2","customer":"Ann@Example.org","occurredAt":"2024-05-05T12:00:00Z"}""")).AssertStatus(HttpStatusCode.Created);
+        await SettledAsync(service, log, conversions: 1);
+
+        var hash = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData("ann@example.org"u8));
+        var keys = (await service.PostAsync("/v1/customers/keys", $$"""{"sha256":["{{hash}}"]}""")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("keys");
+        Assert.Equal(keys[0].GetString(), (await service.PostAsync("/v1/customers/keys", """{"customers":["ANN@example.org "]}""")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("keys")[0].GetString());
+        var lines = (await ListAsync(service, "customer_key;amount;currency", $"{keys[0].GetString()};100.00;EUR")).AssertStatus(HttpStatusCode.Created);
+        Assert.Equal("matched 1", $"{Text(lines.Json.GetProperty("lines")[0], "verdict")} {Text(lines.Json.GetProperty("lines")[0], "orderId")}");
+        await using var stored = log.DataSource.CreateCommand(
+            $"select count(*) from (select line::text as t from {log.Schema}.reconciliation_lines union all select summary::text from {log.Schema}.reconciliations) all_of_it where t like '%{keys[0].GetString()}%'");
+        Assert.Equal(0L, await stored.ExecuteScalarAsync());
+
+        (await service.PostAsync("/v1/customers/keys", """{"sha256":["abc"]}""")).AssertFault(HttpStatusCode.BadRequest, "sha256[0]", "is not a SHA-256");
+        (await service.PostAsync("/v1/customers/keys", """{}""")).AssertFault(HttpStatusCode.BadRequest, "customers", "is required, or sha256");
+        (await service.PostAsync("/v1/customers/keys", """{"sha256":[],"customers":[]}""")).AssertFault(HttpStatusCode.BadRequest, "customers", "only one can be");
+        (await service.PostAsync("/v1/customers/keys", """{"customers":[" "]}""")).AssertFault(HttpStatusCode.BadRequest, "customers[0]", "is empty");
+    }
+
+    [PostgresFact]
     public async Task The_correction_that_a_line_suggests_is_the_request_that_mends_it()
     {
         await using var service = await StartAsync();

@@ -40,7 +40,7 @@ public sealed class ConversionsTests(ConversionsFixture fixture) : IClassFixture
         Assert.Equal(TimeSpan.Zero, recorded.OccurredAt.Offset);
         Assert.Equal(new string('a', 32), recorded.VisitorId);
         Assert.Equal(click, recorded.ClickId);
-        Assert.StartsWith("c1.", recorded.CustomerKey, StringComparison.Ordinal);
+        Assert.StartsWith("c2.", recorded.CustomerKey, StringComparison.Ordinal);
         Assert.Equal(("SPRING", true, true), (recorded.Coupon, recorded.NewCustomer, recorded.Test));
         Assert.Equal([("shoe", 2, 4000L), ("sock", 1, 990L)], recorded.Items!.Select(i => (i.Product, i.Quantity, i.AmountMinor)));
     }

@@ -37,7 +37,7 @@ public sealed class ImportTests(ConversionsFixture fixture) : IClassFixture<Conv
         Assert.Equal((ConversionKind.Sale, 4990L, "EUR", "SPRING"), (first.Kind, first.AmountMinor, first.Currency, first.Coupon));
         Assert.Equal(new DateTimeOffset(2026, 3, 1, 9, 0, 0, TimeSpan.Zero), first.OccurredAt);
         Assert.Equal(Ids.Click("main", "c-1"), first.ClickId);
-        Assert.StartsWith("c1.", first.CustomerKey, StringComparison.Ordinal);
+        Assert.StartsWith("c2.", first.CustomerKey, StringComparison.Ordinal);
         var second = await fixture.EventAsync($"{_order}-2");
         Assert.Equal((1000L, "JPY", null, null, null), (second.AmountMinor, second.Currency, second.CustomerKey, second.Coupon, second.ClickId));
     }
