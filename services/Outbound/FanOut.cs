@@ -203,6 +203,11 @@ internal sealed class FanOut : BackgroundService
         {
             var conversion = ConversionOf(@event) is { } id ? conversions.GetValueOrDefault(id) : null;
             var (name, test) = (EventNames.Of(@event), Payload.IsTest(@event, conversion));
+            if (TestTraffic.IsDoctors(@event as ConversionRecorded ?? conversion))
+            {
+                continue;
+            }
+
             byte[]? body = null;
             foreach (var webhook in webhooks[@event.ProgramId].Where(s => s.Events.Contains(name, StringComparer.Ordinal)))
             {

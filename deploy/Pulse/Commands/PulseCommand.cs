@@ -19,6 +19,7 @@ internal static class PulseCommand
             LogsCommand.Build(),
             DemoCommand.Build(),
             WhatIfCommand.Build(),
+            DoctorCommand.Build(),
             ReplayCommand.Build(),
             ReceiptCommand.Build(),
             VerifyCommand.Build(),

@@ -60,6 +60,11 @@ internal sealed class PulseSystem : IAsyncDisposable
     /// <summary>A browser by its user agent, without a key; redirects are not followed.</summary>
     public HttpClient Http { get; }
 
+    public string AdminKey => _adminKey;
+
+    /// <summary>Folder of its keys, logs and spools.</summary>
+    public string Data => _data.Path;
+
     /// <summary>The attribution log, read where it is kept.</summary>
     public EventLog Log { get; }
 
@@ -84,7 +89,7 @@ internal sealed class PulseSystem : IAsyncDisposable
             LogFile = data.Log("up"),
             Environment = new Dictionary<string, string?>(settings ?? new Dictionary<string, string?>(), StringComparer.Ordinal)
             {
-                [Postgres.Variable] = database, [RabbitMq.Variable] = broker, [AdminKey.Variable] = null,
+                [Postgres.Variable] = database, [RabbitMq.Variable] = broker, [Pulse.Commands.AdminKey.Variable] = null,
             },
         });
         var waited = Stopwatch.StartNew();
