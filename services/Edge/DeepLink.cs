@@ -55,7 +55,7 @@ internal static class DeepLink
             return (null, "is not an address");
         }
 
-        var origin = isPath ? Origin(home) : Allowed(page, asked, home, program);
+        var origin = isPath ? home.AsciiOrigin() : Allowed(page, asked, home, program);
         if (origin is null)
         {
             return (null, "must lead to the link's own host, or to one that the program allows");
@@ -95,7 +95,7 @@ internal static class DeepLink
         var isHome = host == home.AsciiHost();
         if (isHome && page.Scheme == home.Scheme && page.Port == home.Port)
         {
-            return Origin(home);
+            return home.AsciiOrigin();
         }
 
         // Nobody is led from an encrypted page to one that is not, nor to a port where something else may listen.
@@ -107,7 +107,7 @@ internal static class DeepLink
         var scheme = page.Scheme == Uri.UriSchemeHttps ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
         if (isHome && home.IsDefaultPort)
         {
-            return $"{scheme}://{HostOf(home)}";
+            return page.AsciiOrigin();
         }
 
         foreach (var allowed in program?.DeepLinkHosts ?? [])
@@ -120,10 +120,6 @@ internal static class DeepLink
 
         return null;
     }
-
-    private static string Origin(Uri uri) => uri.IsDefaultPort ? $"{uri.Scheme}://{HostOf(uri)}" : $"{uri.Scheme}://{HostOf(uri)}:{uri.Port}";
-
-    private static string HostOf(Uri uri) => uri.HostNameType == UriHostNameType.IPv6 ? uri.Host : uri.AsciiHost() ?? uri.Host;
 
     /// <summary>
     /// Whether the path, however often something behind us decodes it, could be read as an address or as the end of a header. The

@@ -47,7 +47,7 @@ internal sealed class FollowLink(
             if (page is null)
             {
                 Metrics.DeepLinksRefused.Add(1);
-                return SayAsync(http.Response, StatusCodes.Status400BadRequest, $"The parameter '{DeepLink.Parameter}' {refusal}.\n");
+                return http.Response.SayAsync(StatusCodes.Status400BadRequest, $"The parameter '{DeepLink.Parameter}' {refusal}.\n");
             }
 
             destination = page;
@@ -125,21 +125,12 @@ internal sealed class FollowLink(
         fallback ??= _fallback;
         if (fallback is null)
         {
-            return SayAsync(response, StatusCodes.Status404NotFound, "There is no such link.\n");
+            return response.SayAsync(StatusCodes.Status404NotFound, "There is no such link.\n");
         }
 
         response.StatusCode = StatusCodes.Status302Found;
         response.Headers.CacheControl = "no-store";
         response.Headers.Location = fallback;
         return Task.CompletedTask;
-    }
-
-    private static Task SayAsync(HttpResponse response, int status, string text)
-    {
-        response.StatusCode = status;
-        response.Headers.CacheControl = "no-store";
-        response.Headers.XContentTypeOptions = "nosniff";
-        response.ContentType = "text/plain; charset=utf-8";
-        return response.WriteAsync(text);
     }
 }

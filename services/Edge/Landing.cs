@@ -295,7 +295,7 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
         }
 
         var page = new Uri(address);
-        if (!$"{page.Scheme}://{page.AsciiHost()}{(page.IsDefaultPort ? "" : $":{page.Port}")}".Equals(origin, StringComparison.OrdinalIgnoreCase))
+        if (!string.Equals(page.AsciiOrigin(), origin, StringComparison.OrdinalIgnoreCase))
         {
             checks.Add("url", $"is not a page of {origin}, which sends it");
         }

@@ -101,11 +101,8 @@ internal sealed class RateLimits
     public static Task RefuseAsync(HttpResponse response, Allowance allowance)
     {
         var seconds = allowance.RetryAfterSeconds.ToString();
-        response.StatusCode = StatusCodes.Status429TooManyRequests;
-        response.Headers.CacheControl = "no-store";
         response.Headers.RetryAfter = seconds;
-        response.ContentType = "text/plain; charset=utf-8";
-        return response.WriteAsync($"Too many clicks came from your network. Try again in {seconds} seconds.\n");
+        return response.SayAsync(StatusCodes.Status429TooManyRequests, $"Too many clicks came from your network. Try again in {seconds} seconds.\n");
     }
 
     private Allowance Count(ClientNetwork network)

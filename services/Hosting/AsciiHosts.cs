@@ -19,4 +19,15 @@ public static class AsciiHosts
             return null;
         }
     }
+
+    /// <summary>
+    /// The origin as a browser writes it in <c>Origin</c>: scheme, host in the form that DNS knows, and the port where it is not the usual
+    /// one; null where the address has no host.
+    /// </summary>
+    public static string? AsciiOrigin(this Uri address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        var host = address.HostNameType == UriHostNameType.IPv6 ? address.Host : address.AsciiHost();
+        return host is null ? null : address.IsDefaultPort ? $"{address.Scheme}://{host}" : $"{address.Scheme}://{host}:{address.Port}";
+    }
 }

@@ -54,16 +54,14 @@ internal static class HostNames
 
         if (uri.IsLoopback)
         {
-            return (Write(uri, uri.Host), null);
+            return (uri.AsciiOrigin(), null);
         }
 
         var (host, fault) = Read(uri.AsciiHost() ?? "");
         return host is null ? (null, fault)
             : scheme == "http" && !host.EndsWith(".localhost", StringComparison.Ordinal) ? (null, $"'{text}' must begin with https://; http is for localhost alone")
-            : (Write(uri, host), null);
+            : (uri.AsciiOrigin(), null);
     }
-
-    private static string Write(Uri uri, string host) => uri.IsDefaultPort ? $"{uri.Scheme}://{host}" : $"{uri.Scheme}://{host}:{uri.Port}";
 
     private static bool IsLabel(string label) =>
         label.Length is > 0 and <= MaxLabel && label[0] != '-' && label[^1] != '-' && label.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
