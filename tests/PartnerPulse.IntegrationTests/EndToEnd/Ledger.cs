@@ -10,7 +10,9 @@ namespace PartnerPulse.IntegrationTests.EndToEnd;
 internal static class Ledger
 {
     /// <summary>What the rules make of a history.</summary>
-    public static IReadOnlyList<string> Of(History history, Rules rules)
+    public static IReadOnlyList<string> Of(History history, Rules rules) => Of(history, RulesInForce.Only(rules));
+
+    public static IReadOnlyList<string> Of(History history, RulesInForce rules)
     {
         var lines = new List<string>();
         foreach (var journey in history.Journeys)

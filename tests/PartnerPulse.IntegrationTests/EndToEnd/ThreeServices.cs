@@ -124,14 +124,28 @@ public sealed class ThreeServices : IAsyncDisposable
     {
         await SettleAsync();
         await using var active = _database.CreateCommand(
-            "select g.generation, r.document from attribution.generations g join attribution.rules r on r.version = g.rules_version where g.state = 'active'");
-        await using var reader = await active.ExecuteReaderAsync();
-        Assert.True(await reader.ReadAsync());
-        using var document = JsonDocument.Parse(reader.GetString(1));
-        var rules = Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules;
+            """
+            select g.generation, r.version, r.document
+              from attribution.generations g cross join lateral unnest(array[g.rules_version] || g.under) with ordinality as v(version, place)
+              join attribution.rules r on r.version = v.version
+             where g.state = 'active' order by v.place
+            """);
+        var versions = new List<VersionedRules>();
+        var generation = 0;
+        await using (var reader = await active.ExecuteReaderAsync())
+        {
+            while (await reader.ReadAsync())
+            {
+                generation = reader.GetInt32(0);
+                using var document = JsonDocument.Parse(reader.GetString(2));
+                versions.Add(new VersionedRules(
+                    reader.GetInt32(1), Assert.IsType<RulesAccepted>(Rules.ReadPublished(document.RootElement, TestBots.Lists)).Rules));
+            }
+        }
+
         var events = await Log.ReadAllAsync(0, int.MaxValue, CancellationToken.None);
         var history = History.Fold(events.Select(e => EventTypes.Deserialize(EventTypes.Find(e.Type)!, e.Data.Span)));
-        Assert.Equal(Ledger.Of(history, rules), await Ledger.ReadAsync(_database, reader.GetInt32(0)));
+        Assert.Equal(Ledger.Of(history, RulesInForce.Of(versions)), await Ledger.ReadAsync(_database, generation));
     }
 
     public async Task<T> ScalarAsync<T>(string sql)

@@ -146,4 +146,54 @@ public sealed class MoneyTests
         s_twoClicks.When(order, An.Adjustment(order, long.MinValue), An.Adjustment(order, long.MinValue), An.Adjustment(order, long.MaxValue), An.Adjustment(order, long.MaxValue))
             .Under(Paying()).Then(An.Credit("acme", 499), An.Credit("bravo", 499));
     }
+
+    [Fact]
+    public void An_entry_with_a_product_pays_on_its_items_and_the_rest_of_the_order_goes_on_to_the_next()
+    {
+        var order = An.Conversion(1_000) with
+        {
+            Items =
+            [
+                new LineItem { Product = "shoe", AmountMinor = 400 }, new LineItem { Product = "lace", AmountMinor = 300 },
+                new LineItem { Product = "shoe", AmountMinor = 200 }, new LineItem { Product = "discount", AmountMinor = -50 },
+            ],
+        };
+        var rules = Paying(Percent(1_000) with { Product = "shoe" }, Percent(5_000) with { Product = "sock" }, Percent(100));
+        var given = Given.Events(An.Click("acme"));
+
+        // 10 % of 600, and 1 % of the laces and of the 100 beyond the items.
+        var outcome = given.When(order).Under(rules).Then(An.Credit("acme", 1_000, 64));
+        Assert.Equal([(0, "6.00", "0.60"), (2, "4.00", "0.04")], outcome.Receipt.Partners[0].By!.Select(by => (by.Entry, by.Of, by.Commission)));
+        given.When(order, An.Adjustment(order, -500)).Under(rules).Then(An.Credit("acme", 500, 32));
+        given.When(order with { Items = null }).Under(rules).Then(An.Credit("acme", 1_000, 10));
+
+        // Items that cost more than the order share a discount: 600 of 900 of the 450 that were paid.
+        given.When(order with { AmountMinor = 450 }).Under(Paying(Percent(10_000) with { Product = "shoe" })).Then(An.Credit("acme", 450, 300));
+    }
+
+    [Fact]
+    public void Cap_and_minimum_are_of_the_order_as_it_was_and_a_refund_takes_them_down_in_proportion()
+    {
+        var order = An.Conversion(1_000);
+        var (capped, least) = (Paying(Percent(5_000) with { CapMinor = 100, Currency = "EUR" }), Paying(Percent(100) with { MinimumMinor = 100, Currency = "EUR" }));
+        s_twoClicks.When(order).Under(capped).Then(An.Credit("acme", 500, 100), An.Credit("bravo", 500, 100));
+        s_twoClicks.When(order, An.Adjustment(order, -500)).Under(capped).Then(An.Credit("acme", 250, 50), An.Credit("bravo", 250, 50));
+        s_twoClicks.When(order).Under(least).Then(An.Credit("acme", 500, 100), An.Credit("bravo", 500, 100));
+        s_twoClicks.When(order, An.Adjustment(order, -1_000)).Under(least).Then(An.Credit("acme", 0, 0), An.Credit("bravo", 0, 0));
+        s_twoClicks.When(order).Under(least with { Model = new FirstTouch() }).Then(An.Credit("acme", 1_000, 100));
+    }
+
+    [Fact]
+    public void A_group_is_the_one_at_the_time_of_the_conversion_and_a_new_customer_what_the_shop_says()
+    {
+        PartnerGrouped Grouped(string? group, double daysBefore) => new()
+        {
+            EventId = An.NextId(), ProgramId = "default", OccurredAt = An.Now.AddDays(-daysBefore), PartnerId = "acme", Group = group,
+        };
+        var rules = Paying(Percent(2_000) with { Group = "gold", NewCustomer = true }, Percent(1_000) with { Group = "gold" });
+        var order = An.Conversion(1_000);
+        Given.Events(An.Click("acme"), Grouped("gold", 0), Grouped(null, -1)).When(order).Under(rules).Then(An.Credit("acme", 1_000, 100));
+        Given.Events(An.Click("acme"), Grouped("gold", 2)).When(order with { NewCustomer = true }).Under(rules).Then(An.Credit("acme", 1_000, 200));
+        Given.Events(An.Click("acme"), Grouped("gold", 2), Grouped(null, 1)).When(order).Under(rules).Then(An.Credit("acme", 1_000, 0));
+    }
 }
