@@ -5,6 +5,7 @@ namespace PartnerPulse.Attribution.Core;
 /// <param name="Entry">Index in the list, from 0.</param>
 /// <param name="AmountMinor">The piece of the partner's part of the net that it pays on.</param>
 /// <param name="CommissionMinor">What it pays.</param>
+[System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
 internal readonly record struct CommissionPart(int Partner, int Entry, long AmountMinor, long CommissionMinor);
 
 /// <summary>What a partner is paid for its part.</summary>

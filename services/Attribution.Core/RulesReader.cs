@@ -256,13 +256,13 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
     }
 
     /// <summary>A time as canonical documents have it: UTC, without zeros at the end.</summary>
-    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", CultureInfo.InvariantCulture);
+    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", DateTimeFormatInfo.InvariantInfo);
 
     private DateTimeOffset? TimeOf(string path, JsonElement value)
     {
         var text = value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
         var hasOffset = text.EndsWith('Z') || text is [.., '+' or '-', _, _, ':', _, _];
-        if (hasOffset && DateTimeOffset.TryParseExact(text, s_times, CultureInfo.InvariantCulture, DateTimeStyles.None, out var time))
+        if (hasOffset && DateTimeOffset.TryParseExact(text, s_times, DateTimeFormatInfo.InvariantInfo, DateTimeStyles.None, out var time))
         {
             return time.ToUniversalTime();
         }
