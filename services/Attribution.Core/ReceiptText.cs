@@ -11,10 +11,10 @@ public static class ReceiptText
     {
         var page = new StringBuilder();
         var conversion = receipt.Conversion;
-        page.Append(CultureInfo.InvariantCulture, $"Receipt for {conversion.Kind} {conversion.OrderId} of {conversion.Source}\n");
+        page.Append(NumberFormatInfo.InvariantInfo, $"Receipt for {conversion.Kind} {conversion.OrderId} of {conversion.Source}\n");
         if (receipt.Partner is { } viewer)
         {
-            page.Append(CultureInfo.InvariantCulture, $"As {viewer} may see it\n");
+            page.Append(NumberFormatInfo.InvariantInfo, $"As {viewer} may see it\n");
         }
 
         page.Append('\n').Append(receipt.Summary).Append('\n');
@@ -25,7 +25,7 @@ public static class ReceiptText
         {
             var order = lead.OrderId is null ? "" : $" {lead.OrderId} of {lead.Source}";
             Heading(page, "Inherited");
-            page.Append(CultureInfo.InvariantCulture, $"  from the {lead.Kind}{order}, {Time(lead.OccurredAt)}\n");
+            page.Append(NumberFormatInfo.InvariantInfo, $"  from the {lead.Kind}{order}, {Time(lead.OccurredAt)}\n");
             Touches(page, lead.Touches, conversion.Currency);
             Coupon(page, lead.Coupon, conversion.Currency);
         }
@@ -62,11 +62,11 @@ public static class ReceiptText
     {
         var rules = receipt.Rules;
         Heading(page, "Rules");
-        Line(page, "version", string.Create(CultureInfo.InvariantCulture, $"{rules.Version}, {rules.Name}"));
+        Line(page, "version", string.Create(NumberFormatInfo.InvariantInfo, $"{rules.Version}, {rules.Name}"));
         Line(page, "of", rules.Stack is null ? null : $"{string.Join(", ", rules.Stack)}; the first that applies to the conversion judges it");
         Line(page, "since", rules.EffectiveFrom is { } since ? Time(since) : null);
         Line(page, "hash", rules.Hash);
-        Line(page, "model", string.Create(CultureInfo.InvariantCulture, $"{rules.Model}, window {rules.WindowDays} days, repeats within {rules.RepeatMinutes} minutes"));
+        Line(page, "model", string.Create(NumberFormatInfo.InvariantInfo, $"{rules.Model}, window {rules.WindowDays} days, repeats within {rules.RepeatMinutes} minutes"));
         Line(page, "bots", rules.Bots);
         Line(page, "engine", receipt.EngineVersion);
     }
@@ -91,7 +91,7 @@ public static class ReceiptText
         for (var i = 0; i < touches.Length; i++)
         {
             var touch = touches[i];
-            page.Append(CultureInfo.InvariantCulture, $"  {i + 1}. {Time(touch.OccurredAt)}  {touch.Partner}, found by {touch.Evidence}");
+            page.Append(NumberFormatInfo.InvariantInfo, $"  {i + 1}. {Time(touch.OccurredAt)}  {touch.Partner}, found by {touch.Evidence}");
             Append(page, ", link ", touch.Link);
             Append(page, ", campaign ", touch.Campaign);
             Append(page, ", click ", touch.ClickId?.ToString());
@@ -105,9 +105,9 @@ public static class ReceiptText
 
             if (touch.Share is { } share)
             {
-                page.Append(CultureInfo.InvariantCulture, $"     share {Number(share)}: {touch.Amount} {currency}");
-                page.Append(CultureInfo.InvariantCulture, $" (exactly {touch.QuotaMinor} minor units; rounding adds {touch.RemainderMinor})");
-                page.Append(CultureInfo.InvariantCulture, $", commission {touch.Commission}{(touch.Forfeited == true ? ", kept unpaid" : "")}\n");
+                page.Append(NumberFormatInfo.InvariantInfo, $"     share {Number(share)}: {touch.Amount} {currency}");
+                page.Append(NumberFormatInfo.InvariantInfo, $" (exactly {touch.QuotaMinor} minor units; rounding adds {touch.RemainderMinor})");
+                page.Append(NumberFormatInfo.InvariantInfo, $", commission {touch.Commission}{(touch.Forfeited == true ? ", kept unpaid" : "")}\n");
             }
         }
     }
@@ -122,7 +122,7 @@ public static class ReceiptText
         Heading(page, "Credit");
         foreach (var partner in receipt.Partners)
         {
-            page.Append(CultureInfo.InvariantCulture, $"  {partner.Partner}: share {Number(partner.Share)}, {partner.Amount} {receipt.Conversion.Currency}, commission {partner.Commission}");
+            page.Append(NumberFormatInfo.InvariantInfo, $"  {partner.Partner}: share {Number(partner.Share)}, {partner.Amount} {receipt.Conversion.Currency}, commission {partner.Commission}");
             page.AppendJoin(" and", (partner.By ?? []).Select(by => Entry(by, receipt.Conversion.Currency))).Append('\n');
         }
     }
@@ -133,7 +133,7 @@ public static class ReceiptText
         var product = by.Product is null ? "" : $" for {by.Of} of {by.Product}";
         var cap = by.Cap is null ? "" : $", at most {by.Cap}";
         var minimum = by.Minimum is null ? "" : $", at least {by.Minimum}";
-        return string.Create(CultureInfo.InvariantCulture, $" by commission entry {by.Entry}, {rate}{product}{cap}{minimum}");
+        return string.Create(NumberFormatInfo.InvariantInfo, $" by commission entry {by.Entry}, {rate}{product}{cap}{minimum}");
     }
 
     private static void Amounts(StringBuilder page, ConversionReceipt receipt)
@@ -157,7 +157,7 @@ public static class ReceiptText
         Heading(page, "Adjustments");
         foreach (var adjustment in receipt.Adjustments)
         {
-            page.Append(CultureInfo.InvariantCulture, $"  {Time(adjustment.OccurredAt)}  {adjustment.Reason} {adjustment.Id}");
+            page.Append(NumberFormatInfo.InvariantInfo, $"  {Time(adjustment.OccurredAt)}  {adjustment.Reason} {adjustment.Id}");
             Append(page, "  ", adjustment.Amount is null ? null : $"{adjustment.Amount} {adjustment.Currency}");
             Append(page, ", net ", adjustment.Net);
             page.Append(adjustment.Counted ? "" : ", another currency: it has no effect").Append('\n');
@@ -175,10 +175,10 @@ public static class ReceiptText
         foreach (var revision in history.Revisions)
         {
             var causes = revision.Causes is { } some ? string.Join("; ", some.Select(InWords)) : "not written down";
-            page.Append(CultureInfo.InvariantCulture, $"  {Time(revision.At)}  {causes}\n");
+            page.Append(NumberFormatInfo.InvariantInfo, $"  {Time(revision.At)}  {causes}\n");
             foreach (var part in revision.Partners)
             {
-                page.Append(CultureInfo.InvariantCulture, $"     {part.Partner}: {Part(part.Before, receipt)} -> {Part(part.After, receipt)}\n");
+                page.Append(NumberFormatInfo.InvariantInfo, $"     {part.Partner}: {Part(part.Before, receipt)} -> {Part(part.After, receipt)}\n");
             }
         }
     }
@@ -195,7 +195,7 @@ public static class ReceiptText
     {
         if (value is not null)
         {
-            page.Append(CultureInfo.InvariantCulture, $"  {name,-10}{value}\n");
+            page.Append(NumberFormatInfo.InvariantInfo, $"  {name,-10}{value}\n");
         }
     }
 

@@ -35,7 +35,7 @@ internal sealed class Causes
         causes.AddRange(journey.Touches.Concat(journey.Introductions.SelectMany(lead => lead.Touches)).Select(t => t.Click.EventId).Distinct()
             .Where(_clicks.Contains).Select(id => Cause(RevisionCause.LateClick, id)));
         causes.AddRange(person.Customer is { } customer ? _ofCustomers.GetValueOrDefault(customer, []) : []);
-        var distinct = causes.DistinctBy(cause => cause.EventId).Take(RevisionCause.Most).ToArray();
+        var distinct = causes.DistinctBy(cause => (cause.Kind, cause.EventId)).Take(RevisionCause.Most).ToArray();
         return distinct.Length > 0 ? distinct : [Cause(RevisionCause.Facts, id: null)];
     }
 
@@ -78,11 +78,12 @@ internal sealed class Causes
             case CouponWithdrawn withdrawn:
                 Add(_ofCoupons, Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code), Cause(RevisionCause.Coupon, withdrawn.EventId));
                 break;
+            // The id of such a fact is derived from the customer's key, and must not outlive it in what is told.
             case VisitorIdentified identity:
-                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, identity.EventId));
+                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, id: null));
                 break;
             case PartnerIdentified identity:
-                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, identity.EventId));
+                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, id: null));
                 break;
             default:
                 break; // Concerns no conversion by a way of its own.
