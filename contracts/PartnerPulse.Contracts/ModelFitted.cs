@@ -12,6 +12,9 @@ public sealed record ModelFitted : IEvent
     public required Guid ReplayId { get; init; }
     public required int Generation { get; init; }
 
+    /// <summary>The version of the rules whose model it is: a generation may judge by several.</summary>
+    public required int RulesVersion { get; init; }
+
     /// <summary>Position in the attribution log up to which journeys were taken into account.</summary>
     public required long Position { get; init; }
 

@@ -56,7 +56,7 @@ internal sealed class AbsorbingChain
     /// the group leads nowhere.
     /// </summary>
     /// <param name="groups">The states of each group; together all but the start, each once.</param>
-    /// <exception cref="InvalidOperationException">The chain is too dense to be solved.</exception>
+    /// <exception cref="UnfittableException">The chain is too dense to be solved.</exception>
     public static double[] Through(AbsorbingChain chain, IReadOnlyList<IReadOnlyList<int>> groups)
     {
         var through = new double[groups.Count];
@@ -177,7 +177,7 @@ internal sealed class AbsorbingChain
         _transitions += after.Count - before.Count;
         return _transitions <= MostTransitions
             ? after
-            : throw new InvalidOperationException($"The chain has more than {MostTransitions} transitions when it is solved; a lower order has fewer.");
+            : throw new UnfittableException($"The chain has more than {MostTransitions} transitions when it is solved; a lower order has fewer.");
     }
 
     /// <summary>Where one state leads, by state.</summary>

@@ -100,7 +100,7 @@ public sealed class Fitting
         }
     }
 
-    /// <exception cref="InvalidOperationException">The chain is too dense to be solved.</exception>
+    /// <exception cref="UnfittableException">The chain is too dense to be solved.</exception>
     public Fit Solve() => _transitions.Solve();
 
     private void AddVisitor(IReadOnlyCollection<ClickRecorded> clicks, Evidence evidence)

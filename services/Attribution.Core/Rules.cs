@@ -218,6 +218,10 @@ public sealed record Rules
         {
             json.WriteNumber("halfLifeDays", Plain(decay.HalfLifeDays));
         }
+        else if (Model is Markov markov)
+        {
+            json.WriteNumber("order", markov.Order);
+        }
 
         json.WriteEndObject();
     }

@@ -25,8 +25,6 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
 
     private static readonly string[] s_times = ["yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd'T'HH:mmK"];
 
-    private static readonly string[] s_laterModels = ["markov"];
-
     private readonly ImmutableArray<Fault>.Builder _faults = ImmutableArray.CreateBuilder<Fault>();
 
     public RulesParse Read(JsonElement document)
@@ -311,14 +309,14 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
             case "shapley":
                 RefuseAll(given, kind);
                 return new Shapley();
+            case "markov":
+                return ReadMarkov(given);
             case "position-based":
                 return ReadPositionBased(given);
             case "time-decay":
                 return ReadTimeDecay(given);
             default:
-                Refuse("model.kind", s_laterModels.Contains(kind, StringComparer.Ordinal)
-                    ? $"'{kind}' is not supported by engine version {Engine.Version} yet"
-                    : $"'{kind}' is none of first-touch, last-touch, linear, position-based, time-decay, shapley");
+                Refuse("model.kind", $"'{kind}' is none of first-touch, last-touch, linear, position-based, time-decay, shapley, markov");
                 return nothing;
         }
     }
@@ -349,6 +347,24 @@ internal sealed class RulesReader(BotLists lists, bool isPublished = false)
         }
 
         return new PositionBased(first, last);
+    }
+
+    private Markov ReadMarkov(List<(string Field, JsonElement Value)> given)
+    {
+        var order = 1;
+        foreach (var (field, value) in given)
+        {
+            if (field == "order")
+            {
+                order = Whole("model.order", value, 1, Markov.MostOrder);
+            }
+            else
+            {
+                Refuse($"model.{field}", "is no field of the model markov, which has order");
+            }
+        }
+
+        return new Markov(order);
     }
 
     private TimeDecay ReadTimeDecay(List<(string Field, JsonElement Value)> given)

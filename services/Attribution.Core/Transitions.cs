@@ -43,7 +43,7 @@ public sealed class Transitions
     /// <param name="partners">The number of the partner of each of its touches, in order; none: nothing is counted.</param>
     /// <param name="converted">Whether it ended in a conversion.</param>
     /// <param name="times">How many there were like it.</param>
-    /// <exception cref="InvalidOperationException">There are more than <see cref="MostStates"/> states.</exception>
+    /// <exception cref="UnfittableException">There are more than <see cref="MostStates"/> states.</exception>
     public void Add(ReadOnlySpan<int> partners, bool converted, long times = 1)
     {
         if (partners.IsEmpty)
@@ -101,7 +101,7 @@ public sealed class Transitions
     /// Solves the chain for the removal effect of every partner. Whoever is removed takes all states with it that hold it: a journey
     /// comes into them through one that ends in the partner, so it is enough that those lead nowhere.
     /// </summary>
-    /// <exception cref="InvalidOperationException">The chain is too dense to be solved.</exception>
+    /// <exception cref="UnfittableException">The chain is too dense to be solved.</exception>
     public Fit Solve()
     {
         // By name and not by the order of arrival: sums of doubles depend on their order.
@@ -163,7 +163,7 @@ public sealed class Transitions
 
         if (_states.Count > MostStates)
         {
-            throw new InvalidOperationException($"The model markov of order {_order} has more than {MostStates} states on these journeys; a lower order has fewer.");
+            throw new UnfittableException($"The model markov of order {_order} has more than {MostStates} states on these journeys; a lower order has fewer.");
         }
 
         _stateOf.Add(key, _states.Count);

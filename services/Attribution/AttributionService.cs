@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Credits;
+using PartnerPulse.Attribution.Fits;
 using PartnerPulse.Attribution.Intake;
 using PartnerPulse.Attribution.Leakage;
 using PartnerPulse.Attribution.Ledger;
@@ -60,6 +61,8 @@ public static class AttributionService
         builder.Services.AddSingleton(provider => new Generations(Schema, provider.GetRequiredService<BotLists>()));
         builder.Services.AddSingleton<Projector>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Projector>());
+        builder.Services.AddSingleton<ModelFits>();
+        builder.Services.AddHostedService<FitWorker>();
         builder.Services.AddHostedService<ReplayWorker>();
 
         builder.Services.AddSingleton<SealKey>();

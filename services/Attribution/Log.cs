@@ -22,6 +22,12 @@ internal static partial class Log
     [LoggerMessage(13, LogLevel.Warning, "{Conversions} journeys take {Bytes} bytes of {Most} (Attribution:WhatIfMegabytes): what-ifs read the table from now on")]
     public static partial void PackOverflows(this ILogger logger, long conversions, long bytes, long most);
 
+    [LoggerMessage(6, LogLevel.Warning, "The fit worker tries again (attempt {Attempt})")]
+    public static partial void FitWorkerRetries(this ILogger logger, int attempt, Exception exception);
+
+    [LoggerMessage(7, LogLevel.Information, "Generation {Generation}: a chain of order {Order} with {States} states is fitted to {Converted} journeys that converted and {NotConverted} that did not, up to position {Position}")]
+    public static partial void ModelFitted(this ILogger logger, int generation, int order, int states, long converted, long notConverted, long position);
+
     [LoggerMessage(20, LogLevel.Warning, "What can no longer come of erased customers cannot be forgotten now (attempt {Attempt})")]
     public static partial void ForgettingRetries(this ILogger logger, int attempt, Exception exception);
 }

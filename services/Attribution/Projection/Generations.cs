@@ -34,6 +34,16 @@ internal sealed class Generations(string schema, BotLists lists)
         "generation, replay_id, rules_version, under, engine_version, state, reason, folded_to, folded_conversion, target, done, total";
 
     private readonly System.Collections.Concurrent.ConcurrentDictionary<int, Rules> _rules = new();
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<(Guid ReplayId, int Version), Rules> _fitted = new();
+
+    /// <summary>The condition that a generation cannot be begun before the models of its rules are fitted.</summary>
+    public string AwaitsFit { get; } =
+        $"""
+         (state = '{Generation.Running}' and exists (
+             select from {schema}.rules r
+              where (r.version = rules_version or r.version = any(under)) and r.document->'model'->>'kind' = 'markov'
+                and not exists (select from {schema}.fits f where f.generation = generations.generation and f.rules_version = r.version)))
+         """;
 
     /// <summary>The generation that counts; null before the first.</summary>
     public async Task<Generation?> ActiveAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
@@ -88,17 +98,64 @@ internal sealed class Generations(string schema, BotLists lists)
         return _rules.GetOrAdd(version, rules);
     }
 
-    /// <summary>The rules that the generation judges by.</summary>
-    /// <exception cref="UnfoldableException">One of its versions is not there, or this engine cannot read it.</exception>
+    /// <summary>The rules that the generation judges by, with what their models have learned for it.</summary>
+    /// <exception cref="UnfoldableException">One of its versions is not there, or this engine cannot read it, or its model has not been fitted.</exception>
     public async Task<RulesInForce> InForceAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken)
     {
         var versions = new List<VersionedRules>(1 + generation.Under.Count);
         foreach (var version in generation.Under.Prepend(generation.RulesVersion))
         {
-            versions.Add(new VersionedRules(version, await RulesAsync(connection, version, cancellationToken)));
+            versions.Add(new VersionedRules(version, await FittedAsync(connection, generation, version, cancellationToken)));
         }
 
         return RulesInForce.Of(versions);
+    }
+
+    /// <summary>The versions by which a generation judges whose models are not fitted for it yet.</summary>
+    public async Task<IReadOnlyList<int>> UnfittedAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken)
+    {
+        var unfitted = new List<int>();
+        foreach (var version in generation.Under.Prepend(generation.RulesVersion))
+        {
+            if ((await RulesAsync(connection, version, cancellationToken)).Model is Markov markov
+                && await FitAsync(connection, generation, version, markov.Order, cancellationToken) is null)
+            {
+                unfitted.Add(version);
+            }
+        }
+
+        return unfitted;
+    }
+
+    /// <summary>A fit never changes, so it is read once.</summary>
+    private async Task<Rules> FittedAsync(NpgsqlConnection connection, Generation generation, int version, CancellationToken cancellationToken)
+    {
+        var rules = await RulesAsync(connection, version, cancellationToken);
+        if (rules.Model is not Markov markov)
+        {
+            return rules;
+        }
+
+        if (_fitted.TryGetValue((generation.ReplayId, version), out var known))
+        {
+            return known;
+        }
+
+        var fit = await FitAsync(connection, generation, version, markov.Order, cancellationToken)
+            ?? throw new UnfoldableException($"The model of rules version {version} has not been fitted for generation {generation.Number}.");
+        return _fitted.GetOrAdd((generation.ReplayId, version), rules with { Model = markov with { Fit = fit } });
+    }
+
+    private async Task<Fit?> FitAsync(NpgsqlConnection connection, Generation generation, int version, int order, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql(
+            $"select converted, not_converted, states, effects from {schema}.fits where generation = $1 and rules_version = $2", P(generation.Number), P(version));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken)
+            ? new Fit(
+                order, reader.GetInt64(0), reader.GetInt64(1), reader.GetInt32(2),
+                JsonSerializer.Deserialize(reader.GetFieldValue<byte[]>(3), Fits.FitsJson.Default.IReadOnlyListRemovalEffect)!)
+            : null;
     }
 
     public async Task<PartnerStandings> StandingsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

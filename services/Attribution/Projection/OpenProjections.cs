@@ -22,7 +22,7 @@ internal sealed class OpenProjections(
 
     private const string ShapeName = "projections-shape";
 
-    private static readonly string[] s_scripts = ["001_projections", "003_generations", "004_ledger", "005_seals"];
+    private static readonly string[] s_scripts = ["001_projections", "003_generations", "004_ledger", "005_seals", "006_fits"];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -43,7 +43,7 @@ internal sealed class OpenProjections(
         if (shape != Shape)
         {
             await connection.Sql(
-                $"drop table if exists {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.decisions, {s}.credits, {s}.ledger, {s}.statements")
+                $"drop table if exists {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.fits, {s}.fit_runs, {s}.decisions, {s}.credits, {s}.ledger, {s}.statements")
                 .RunAsync(cancellationToken);
             await log.SaveCheckpointAsync(connection, ShapeName, Shape, cancellationToken);
             if (shape != 0)

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Fits;
 using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
@@ -97,7 +98,7 @@ internal sealed class Projector : BackgroundService
         }
 
         await connection.Sql(
-            $"truncate {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.decisions, {s}.credits")
+            $"truncate {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.fits, {s}.fit_runs, {s}.decisions, {s}.credits")
             .RunAsync(cancellationToken);
         await _ledger.TruncateAsync(connection, cancellationToken);
         await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
@@ -343,7 +344,7 @@ internal sealed class Projector : BackgroundService
     }
 
     private static bool IsRulesOrReplay(IEvent fact) =>
-        fact is RulesPublished or ReplayRequested or ReplayCompleted or ReplayPromoted or ReplayDiscarded;
+        fact is RulesPublished or ReplayRequested or ModelFitted or ReplayCompleted or ReplayPromoted or ReplayDiscarded;
 
     private async Task ApplyAsync(
         NpgsqlConnection connection, IEvent fact, long position, bool told, bool catchUp, CancellationToken cancellationToken)
@@ -369,6 +370,16 @@ internal sealed class Projector : BackgroundService
                      """,
                     P(replay.Generation), P(replay.ReplayId), P(replay.RulesVersion), P(Engine.Version), P(position), P(replay.OccurredAt), P(replay.By),
                     P((replay.Under ?? []).ToArray()))
+                    .RunAsync(cancellationToken);
+                break;
+            case ModelFitted fitted:
+                await connection.Sql(
+                    $"""
+                     insert into {s}.fits (generation, rules_version, position, model_order, converted, not_converted, states, effects, fitted_at)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8::json, $9) on conflict on constraint pk_fits do nothing
+                     """,
+                    P(fitted.Generation), P(fitted.RulesVersion), P(fitted.Position), P(fitted.Order), P(fitted.Converted), P(fitted.NotConverted), P(fitted.States),
+                    P(System.Text.Json.JsonSerializer.Serialize(fitted.Effects, FitsJson.Default.IReadOnlyListRemovalEffect)), P(fitted.OccurredAt))
                     .RunAsync(cancellationToken);
                 break;
             case ReplayCompleted replay:

@@ -23,6 +23,7 @@ internal sealed record ReplayHistory
             Replays = history.Replays.SetItem(e.ReplayId, new Replay(e.ReplayId, e.Generation, e.RulesVersion, [.. e.Under ?? []], Completed: false, Promoted: false, Discarded: false)),
         },
         ReplayCompleted e => history.With(e.ReplayId, replay => replay with { Completed = true }),
+        ModelFitted => history,
         ReplayPromoted e => history.With(e.ReplayId, replay => replay with { Promoted = true }) with { ActiveGeneration = e.Generation },
         ReplayDiscarded e => history.With(e.ReplayId, replay => replay with { Discarded = true }),
         _ => throw new ArgumentException($"{@event.GetType().Name} is not of the stream of replays.", nameof(@event)),

@@ -57,7 +57,7 @@ internal sealed class ReplayWorker(
     private async Task<bool> WorkAsync(CancellationToken cancellationToken)
     {
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        var running = await generations.ListAsync(connection, $"state = '{Generation.Running}'", cancellationToken);
+        var running = await generations.ListAsync(connection, $"state = '{Generation.Running}' and not {generations.AwaitsFit}", cancellationToken);
         _begun.IntersectWith(running.Select(g => g.Number));
         var passes = running.Take(MaxAtWork).Select(g => PassAsync(g.Number, _begun.Add(g.Number), cancellationToken)).ToArray();
         var worked = (await Task.WhenAll(passes)).Any(any => any);

@@ -150,7 +150,7 @@ public sealed class MarkovTests(ITestOutputHelper output)
     public void A_chain_of_too_many_states_is_refused_and_says_what_helps()
     {
         var paths = Enumerable.Range(0, 40_000).Select(i => (new List<string> { $"p{i % 200}", $"p{i / 200}" }, Converted: true));
-        var refused = Assert.Throws<InvalidOperationException>(() => Counted(paths, 3));
+        var refused = Assert.Throws<UnfittableException>(() => Counted(paths, 3));
         Assert.Equal("The model markov of order 3 has more than 20000 states on these journeys; a lower order has fewer.", refused.Message);
     }
 

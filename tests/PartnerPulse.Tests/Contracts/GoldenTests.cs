@@ -257,6 +257,7 @@ public sealed class GoldenTests
             OccurredAt = s_at,
             ReplayId = s_replay,
             Generation = 3,
+            RulesVersion = 2,
             Position = 123_456,
             Order = 2,
             Converted = 2_000,
