@@ -79,7 +79,6 @@ internal sealed class FitWorker(
                 logger.ModelFitted(generation.Number, fitted.Fit.Order, fitted.Fit.States, fitted.Fit.Converted, fitted.Fit.NotConverted, fitted.Position);
             }
 
-            log.SignalAppended();
             await progress.WaitAsync(log, await log.LastPositionAsync(cancellationToken), s_patience, cancellationToken);
         }
         catch (UnfittableException fault)
