@@ -26,6 +26,9 @@ public sealed class Fit
         _unitsOf = Effects.ToDictionary(e => (e.ProgramId, e.PartnerId), e => e.Units);
     }
 
+    /// <summary>What was written down of it.</summary>
+    public static Fit Of(ModelFitted fitted) => new(fitted.Order, fitted.Converted, fitted.NotConverted, fitted.States, fitted.Effects);
+
     public int Order { get; }
 
     public long Converted { get; }

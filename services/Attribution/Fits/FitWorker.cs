@@ -81,7 +81,7 @@ internal sealed class FitWorker(
 
             await progress.WaitAsync(log, await log.LastPositionAsync(cancellationToken), s_patience, cancellationToken);
         }
-        catch (UnfittableException fault)
+        catch (Exception fault) when (fault is UnfittableException or UnfoldableException)
         {
             // No later attempt can do better: the chain does not become smaller.
             await FailAsync(generation.Number, fault.Message, cancellationToken);

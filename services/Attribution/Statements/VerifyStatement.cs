@@ -163,33 +163,45 @@ internal sealed class VerifyStatement([FromKeyedServices(AttributionService.Sche
         return closings;
     }
 
-    /// <summary>The rules of the statement's generation as the log has them; the version that the statement names has the hash that it names.</summary>
+    /// <summary>
+    /// The rules of the statement's generation as the log has them, with what their models had learned; the version that the statement
+    /// names has the hash that it names.
+    /// </summary>
     private async Task<RulesInForce> RulesAsync(NpgsqlConnection connection, StatementClosed closed, CancellationToken cancellationToken)
     {
-        var (published, requested) = (EventTypes.Of<RulesPublished>(), EventTypes.Of<ReplayRequested>());
+        var (published, requested, learned) = (EventTypes.Of<RulesPublished>(), EventTypes.Of<ReplayRequested>(), EventTypes.Of<ModelFitted>());
         await using var command = connection.Sql(
-            $"select type, data from {log.Schema}.mt_events where type in ('{published.Name}', '{requested.Name}') and seq_id <= $1 order by seq_id", P(closed.Position));
+            $"select type, data from {log.Schema}.mt_events where type in ('{published.Name}', '{requested.Name}', '{learned.Name}') and seq_id <= $1 order by seq_id",
+            P(closed.Position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var versions = new Dictionary<int, Rules>();
+        var fits = new Dictionary<int, Fit>();
         IReadOnlyList<int> under = [];
         while (await reader.ReadAsync(cancellationToken))
         {
             var data = reader.GetFieldValue<byte[]>(1);
-            if (reader.GetString(0) == requested.Name)
+            switch (LogPage.Read(reader.GetString(0), data, out _))
             {
-                var replay = (ReplayRequested)EventTypes.Deserialize(requested, data);
-                under = replay.Generation == closed.Generation ? replay.Under ?? [] : under;
-            }
-            else if (EventTypes.Deserialize(published, data) is RulesPublished e && Rules.ReadPublished(e.Document, lists) is RulesAccepted { Rules: var rules })
-            {
-                versions[e.Version] = rules;
+                case ReplayRequested replay when replay.Generation == closed.Generation:
+                    under = replay.Under ?? [];
+                    break;
+                case ModelFitted fitted when fitted.Generation == closed.Generation:
+                    fits.TryAdd(fitted.RulesVersion, Fit.Of(fitted));
+                    break;
+                case RulesPublished e when Rules.ReadPublished(e.Document, lists) is RulesAccepted { Rules: var rules }:
+                    versions[e.Version] = rules;
+                    break;
+                default:
+                    break;
             }
         }
 
         int[] stack = [closed.RulesVersion, .. under];
         return stack.All(versions.ContainsKey) && versions[closed.RulesVersion].Hash == closed.RulesHash
-            ? RulesInForce.Of(stack.Select(version => new VersionedRules(version, versions[version])))
+            ? RulesInForce.Of(stack.Select(version => new VersionedRules(version, WithFit(versions[version], fits.GetValueOrDefault(version)))))
             : throw new InvalidDataException(
                 $"Statement {closed.Period} names rules {closed.RulesVersion} of hash {closed.RulesHash}, which the log does not hold up to {closed.Position}.");
     }
+
+    private static Rules WithFit(Rules rules, Fit? fit) => rules.Model is Markov markov ? rules with { Model = markov with { Fit = fit } } : rules;
 }
