@@ -40,7 +40,7 @@ public sealed class Fitting
 
         foreach (var stream in events.OfType<ClickRecorded>().DistinctBy(c => c.EventId).GroupBy(Ids.ClickStream))
         {
-            fitting.Add(stream.Key, [.. stream]);
+            fitting.Add([.. stream]);
         }
 
         return fitting.Solve();
@@ -65,7 +65,7 @@ public sealed class Fitting
 
         foreach (var touch in journey.Touches)
         {
-            _converted.Add(Ids.ClickStream(touch.Click));
+            _converted.Add(touch.Click.EventId);
         }
 
         if (credited && _judge.Claim is { InheritedFrom: null, IsByCoupon: false })
@@ -79,13 +79,15 @@ public sealed class Fitting
     /// are judged as though the visitor had converted at the last of them: so window, repeats and suspension mean what they
     /// mean elsewhere. Where the rules do not count what only a cookie says, each click is by itself.
     /// </summary>
-    /// <param name="stream">Of the clicks (<see cref="Ids.ClickStream(ClickRecorded)"/>).</param>
-    /// <param name="clicks">All of that stream, in any order. All journeys have been added before.</param>
-    public void Add(Guid stream, IReadOnlyCollection<ClickRecorded> clicks)
+    /// <param name="clicks">All of one stream (<see cref="Ids.ClickStream(ClickRecorded)"/>), in any order. All journeys have been added before.</param>
+    public void Add(IReadOnlyCollection<ClickRecorded> clicks)
     {
-        if (_converted.Contains(stream))
+        foreach (var click in clicks)
         {
-            return;
+            if (_converted.Contains(click.EventId))
+            {
+                return;
+            }
         }
 
         if (_judge.Rules.Evidence.Contains(Evidence.VisitorCookie))

@@ -123,7 +123,7 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
             var next = reader.GetGuid(0);
             if (next != stream && clicks.Count > 0)
             {
-                fitting.Add(stream, clicks);
+                fitting.Add(clicks);
                 clicks.Clear();
             }
 
@@ -141,7 +141,7 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
 
         if (clicks.Count > 0)
         {
-            fitting.Add(stream, clicks);
+            fitting.Add(clicks);
         }
     }
 
