@@ -78,6 +78,7 @@ public static class AttributionService
         });
 
         builder.Services.AddSingleton<PublishRules>();
+        builder.Services.AddSingleton<ReadRules>();
         builder.Services.AddSingleton<ReplayStream>();
         builder.Services.AddSingleton<ReadReplay>();
         builder.Services.AddSingleton<DiffReplay>();
@@ -99,6 +100,7 @@ public static class AttributionService
     {
         PublishRules.Map(app);
         ReadRules.Map(app);
+        DescribeRules.Map(app);
         ReadBotLists.Map(app);
         AskWhatIf.Map(app);
         CompareRules.Map(app);

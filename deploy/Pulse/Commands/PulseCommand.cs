@@ -21,6 +21,7 @@ internal static class PulseCommand
             WhatIfCommand.Build(),
             DoctorCommand.Build(),
             ReplayCommand.Build(),
+            RulesCommand.Build(),
             ReceiptCommand.Build(),
             VerifyCommand.Build(),
             AuditCommand.Build(),

@@ -14,7 +14,7 @@ internal static class ReplayCommand
     public static Command Build()
     {
         var model = new Option<string?>("--model") { Description = "The active rules under another model.", HelpName = "MODEL" };
-        model.AcceptOnlyFromAmong("first-touch", "last-touch", "linear", PositionBased, TimeDecay);
+        model.AcceptOnlyFromAmong("first-touch", "last-touch", "linear", PositionBased, TimeDecay, "shapley", "markov");
         var window = new Option<int?>("--window") { Description = "With --model: days that a touch counts.", HelpName = "DAYS" };
         var first = new Option<decimal?>("--first") { Description = "With position-based: percent of the first touch.", HelpName = "PERCENT" };
         var last = new Option<decimal?>("--last") { Description = "With position-based: percent of the last touch.", HelpName = "PERCENT" };

@@ -152,7 +152,7 @@ internal static class RequestReplay
             case { Rules: { } document }:
                 return Rules.Parse(document, lists) switch
                 {
-                    RulesAccepted accepted => ((await publish.PublishAsync(accepted.Rules, by, cancellationToken)).Version, []),
+                    RulesAccepted accepted => ((await publish.PublishAsync(accepted.Rules, by, why: null, cancellationToken)).Version, []),
                     RulesRefused refused => (0, PublishRules.Faults(refused, "rules.")),
                     var other => throw new System.Diagnostics.UnreachableException(other.ToString()),
                 };

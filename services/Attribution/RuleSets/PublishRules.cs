@@ -16,6 +16,8 @@ namespace PartnerPulse.Attribution.RuleSets;
 internal sealed class PublishRules(
     [FromKeyedServices(AttributionService.Schema)] EventLog log, ProjectionProgress progress, IOptions<ProgramOptions> program, TimeProvider time)
 {
+    private const int MaxWhyLength = 500;
+
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
     public sealed record Published(int Version, string Hash);
@@ -28,10 +30,11 @@ internal sealed class PublishRules(
 
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/rules", HandleAsync).RequireScope(Scope.WriteRules).WithTags("Rules")
-            .WithSummary("Publish a version of the rules; the same document again is the same version");
+            .WithSummary("Publish a version of the rules, and why in ?why=; the same document again is the same version")
+            .TakesJson<JsonElement>("""{"name":"spring","model":{"kind":"linear"},"windowDays":30}""");
 
     /// <summary>The same document is the same version, so that a retry changes nothing.</summary>
-    public static Outcome Decide(IReadOnlyList<RulesPublished> published, Rules rules, string program, string by, DateTimeOffset now)
+    public static Outcome Decide(IReadOnlyList<RulesPublished> published, Rules rules, string program, string by, string? why, DateTimeOffset now)
     {
         var hash = rules.Hash;
         if (published.FirstOrDefault(p => p.Hash == hash) is { } known)
@@ -49,18 +52,19 @@ internal sealed class PublishRules(
             Hash = hash,
             Document = document.RootElement.Clone(),
             By = by,
+            Why = why,
         });
     }
 
     /// <summary>Publishes if need be, and waits until the version can be used.</summary>
-    public async Task<Published> PublishAsync(Rules rules, string by, CancellationToken cancellationToken)
+    public async Task<Published> PublishAsync(Rules rules, string by, string? why, CancellationToken cancellationToken)
     {
         var stream = Ids.Derive("rules", program.Value.Program);
         while (true)
         {
             var stored = await log.ReadStreamAsync(stream, cancellationToken);
             var published = stored.Select(e => (RulesPublished)EventTypes.Deserialize(EventTypes.Of<RulesPublished>(), e.Data.Span)).ToArray();
-            switch (Decide(published, rules, program.Value.Program, by, time.GetUtcNow()))
+            switch (Decide(published, rules, program.Value.Program, by, why, time.GetUtcNow()))
             {
                 case Known known:
                     await progress.WaitAsync(log, stored.Max(e => e.Position), s_patience, cancellationToken);
@@ -80,8 +84,13 @@ internal sealed class PublishRules(
     }
 
     private static async Task<Results<Created<Published>, ProblemHttpResult>> HandleAsync(
-        HttpContext http, PublishRules use, BotLists lists, CancellationToken cancellationToken)
+        HttpContext http, PublishRules use, BotLists lists, CancellationToken cancellationToken, string? why = null)
     {
+        if (why is not null && (why.Length > MaxWhyLength || string.IsNullOrWhiteSpace(why) || why.Any(char.IsControl)))
+        {
+            return Problem.Invalid(new FieldFault("why", $"must be 1 to {MaxWhyLength} characters of one line"));
+        }
+
         var (document, fault) = await http.Request.ReadJsonAsync(RulesJson.Default.JsonElement, cancellationToken);
         if (fault is not null)
         {
@@ -91,7 +100,7 @@ internal sealed class PublishRules(
         switch (Rules.Parse(document, lists))
         {
             case RulesAccepted accepted:
-                var published = await use.PublishAsync(accepted.Rules, http.ApiKey().Name, cancellationToken);
+                var published = await use.PublishAsync(accepted.Rules, http.ApiKey().Name, why, cancellationToken);
                 return TypedResults.Created($"/v1/rules/{published.Version}", published);
             case RulesRefused refused:
                 return Problem.Invalid(Faults(refused, ""));

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Ledger;
+using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;

@@ -17,6 +17,11 @@ public class PulseCommandTests
     [InlineData("receipt shop 1001")]
     [InlineData("audit 2026-10")]
     [InlineData("audit 2026-10 --partner acme --claims list.csv")]
+    [InlineData("rules list --json")]
+    [InlineData("rules show active")]
+    [InlineData("rules text")]
+    [InlineData("rules text --file rules.json")]
+    [InlineData("rules publish rules.json --why longer")]
     [InlineData("demo --seed 7 --url http://localhost:1")]
     public void These_are_understood(string line) => Assert.Empty(Parse(line));
 
@@ -34,6 +39,8 @@ public class PulseCommandTests
     [InlineData("receipt shop", "receipt")]
     [InlineData("audit october", "is not a month")]
     [InlineData("audit 2026-10 --partner acme", "belong together")]
+    [InlineData("rules text 2 --file rules.json", "--file")]
+    [InlineData("rules publish", "publish")]
     public void These_are_refused_and_the_fault_is_named(string line, string named) =>
         Assert.Contains(Parse(line), error => error.Contains(named, StringComparison.Ordinal));
 

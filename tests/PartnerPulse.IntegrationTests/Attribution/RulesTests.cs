@@ -1,0 +1,59 @@
+using System.Net;
+using PartnerPulse.Attribution;
+using PartnerPulse.IntegrationTests.Hosting;
+using PartnerPulse.IntegrationTests.Servers;
+
+namespace PartnerPulse.IntegrationTests.Attribution;
+
+/// <summary>Versions of the rules as people read them: who, when, why, what changed, and in plain English.</summary>
+public sealed class RulesTests
+{
+    [PostgresFact]
+    public async Task A_version_tells_who_published_it_why_what_it_changed_and_when_it_counted()
+    {
+        await using var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        const string Shorter = """{"name":"shorter","windowDays":30,"model":{"kind":"linear"}}""";
+        var published = (await service.PostAsync("/v1/rules?why=partners%20asked%20for%20it", Shorter)).AssertStatus(HttpStatusCode.Created).Json;
+        Assert.Equal(2, published.GetProperty("version").GetInt32());
+        Assert.Equal(2, (await service.PostAsync("/v1/rules", Shorter)).AssertStatus(HttpStatusCode.Created).Json.GetProperty("version").GetInt32());
+        (await service.PostAsync($"/v1/rules?why={new string('x', 501)}", Shorter)).AssertFault(HttpStatusCode.BadRequest, "why", "1 to 500 characters");
+
+        var replay = (await service.PostAsync("/v1/replays", """{"rulesVersion":2}""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
+        for (var state = ""; state != "ready"; await Task.Delay(20))
+        {
+            state = (await service.GetAsync($"/v1/replays/{replay}")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("state").GetString();
+            Assert.NotEqual("failed", state);
+        }
+
+        (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
+        var versions = (await service.GetAsync("/v1/rules", scope: "read")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("rules").EnumerateArray().ToArray();
+        Assert.Equal(2, versions.Length);
+        Assert.Equal("partners asked for it", versions[1].GetProperty("why").GetString());
+        Assert.NotNull(versions[1].GetProperty("publishedBy").GetString());
+        Assert.Equal(
+            ["name: default → shorter", "model.kind: first-touch → linear", "windowDays: 60 → 30"],
+            versions[1].GetProperty("changes").EnumerateArray().Select(c => c.GetProperty("words").GetString()!));
+        Assert.Equal(replay, versions[1].GetProperty("replays")[0].GetProperty("id").GetGuid());
+        Assert.True(versions[1].GetProperty("active").GetBoolean());
+        Assert.False(versions[1].GetProperty("inForce")[0].TryGetProperty("until", out var open) && open.ValueKind != System.Text.Json.JsonValueKind.Null);
+        Assert.Equal(
+            versions[1].GetProperty("inForce")[0].GetProperty("from").GetDateTimeOffset(), versions[0].GetProperty("inForce")[0].GetProperty("until").GetDateTimeOffset());
+    }
+
+    [PostgresFact]
+    public async Task Rules_are_told_in_plain_English_and_described_by_a_schema()
+    {
+        await using var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        var text = (await service.GetAsync("/v1/rules/1/text", scope: "read")).AssertStatus(HttpStatusCode.OK);
+        Assert.StartsWith("Rules \"default\"", text.Text, StringComparison.Ordinal);
+        Assert.Contains("Examples, worked out by the engine", text.Text, StringComparison.Ordinal);
+        (await service.GetAsync("/v1/rules/7/text")).AssertFault(HttpStatusCode.NotFound, "version", "'7' is not a version of the rules");
+        Assert.Contains(
+            "at most 14 days before", (await service.PostAsync("/v1/rules/text", """{"name":"x","windowDays":14}""", scope: "read")).AssertStatus(HttpStatusCode.OK).Text, StringComparison.Ordinal);
+        (await service.PostAsync("/v1/rules/text", """{"name":"x","windowDays":0}""")).AssertFault(HttpStatusCode.BadRequest, "windowDays", "must be 1 to 3650");
+
+        var schema = (await service.GetAsync("/v1/rules/schema", scope: "read")).AssertStatus(HttpStatusCode.OK).Json;
+        Assert.Equal("https://json-schema.org/draft/2020-12/schema", schema.GetProperty("$schema").GetString());
+        Assert.Contains("2026-11", schema.GetProperty("$defs").GetProperty("botList").GetProperty("enum").EnumerateArray().Select(v => v.GetString()));
+    }
+}
