@@ -22,6 +22,9 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
     /// <summary>Fits that are remembered; the one asked for longest ago is forgotten first.</summary>
     private const int MostRemembered = 16;
 
+    /// <summary>Positions of the log that the fit of a what-if may lie behind: a slider that moves must not fit anew with every click.</summary>
+    private const long MostBehind = 100_000;
+
     private const int JourneysAtOnce = 2_000;
     private const int ClicksBetweenReports = 100_000;
 
@@ -64,6 +67,20 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
         {
             _one.Release();
         }
+    }
+
+    /// <summary>Rules that can be judged by: where their model is fitted, by a fit of the last 100,000 positions of the log.</summary>
+    /// <exception cref="UnfittableException">The chain has too many states or is too dense; the message says so.</exception>
+    public async Task<Rules> FittedAsync(Rules rules, CancellationToken cancellationToken)
+    {
+        if (rules.Model is not Markov markov)
+        {
+            return rules;
+        }
+
+        var position = await log.CheckpointAsync(Projector.Checkpoint, cancellationToken);
+        var fitted = await OfAsync(rules, Math.Max(0, position - MostBehind), report: null, cancellationToken);
+        return rules with { Model = markov with { Fit = fitted.Fit } };
     }
 
     public void Dispose() => _one.Dispose();

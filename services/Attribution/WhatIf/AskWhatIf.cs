@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Fits;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Attribution.Replays;
@@ -53,7 +54,7 @@ internal static class AskWhatIf
         : null;
 
     private static async Task<Results<Ok<Answer>, RowStream<DiffReplay.MoneyRow>, ProblemHttpResult>> HandleAsync(
-        HttpContext http, PackKeeper pack, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
+        HttpContext http, PackKeeper pack, ModelFits fits, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
     {
         var faults = new List<FieldFault>();
         var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
@@ -78,7 +79,16 @@ internal static class AskWhatIf
             return Problem.Invalid(faults);
         }
 
-        var rules = ((RulesAccepted)parsed).Rules;
+        Rules rules;
+        try
+        {
+            rules = await fits.FittedAsync(((RulesAccepted)parsed).Rules, cancellationToken);
+        }
+        catch (UnfittableException unfittable)
+        {
+            return Problem.Invalid(new FieldFault("model", unfittable.Message));
+        }
+
         if (await pack.JudgeAsync([rules], withActive: true, start, end, cancellationToken) is not { } judged)
         {
             return NoGeneration();

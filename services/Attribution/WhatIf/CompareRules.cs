@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Fits;
 using PartnerPulse.Attribution.Credits;
 using PartnerPulse.Attribution.Ledger;
 using PartnerPulse.Attribution.Replays;
@@ -46,7 +47,7 @@ internal static class CompareRules
             .WithName("CompareRules").WithTags("Rules").WithSummary("What up to 16 rule sets give to every partner, side by side; nothing is written");
 
     private static async Task<Results<Ok<Answer>, ProblemHttpResult>> HandleAsync(
-        HttpContext http, PackKeeper pack, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
+        HttpContext http, PackKeeper pack, ModelFits fits, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
     {
         var faults = new List<FieldFault>();
         var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
@@ -60,6 +61,18 @@ internal static class CompareRules
         if (faults.Count > 0)
         {
             return Problem.Invalid(faults);
+        }
+
+        try
+        {
+            for (var i = 0; i < ruleSets.Count; i++)
+            {
+                ruleSets[i] = await fits.FittedAsync(ruleSets[i], cancellationToken);
+            }
+        }
+        catch (UnfittableException unfittable)
+        {
+            return Problem.Invalid(new FieldFault("ruleSets", unfittable.Message));
         }
 
         return await pack.JudgeAsync(ruleSets, withActive: false, start, end, cancellationToken) is { } judged

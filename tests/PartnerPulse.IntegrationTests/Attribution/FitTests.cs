@@ -81,6 +81,10 @@ public sealed class FitTests
         var windowed = await fits.OfAsync(Read(service, """{"name":"chain","model":{"kind":"markov","order":2},"repeatMinutes":0,"windowDays":2}"""), 0, null, CancellationToken.None);
         Assert.NotEqual(one.Fit.Effects.AsEnumerable(), windowed.Fit.Effects);
 
+        // A what-if asks for no newer one than it needs, and judges by it.
+        var asked = (await service.PostAsync("/v1/what-if", Chain)).AssertStatus(HttpStatusCode.OK).Json;
+        Assert.True(asked.GetProperty("conversionsChanged").GetInt64() > 0);
+
         IEvent[] later = [Click("p0", "late", 3), Click("p4", "late", 2), Order("late", "late")];
         await AppendAsync(service, later);
         await ProjectedAsync(service);
