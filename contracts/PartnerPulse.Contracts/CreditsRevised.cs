@@ -72,7 +72,7 @@ public sealed record RevisionCause
 
     public required string Kind { get; init; }
 
-    /// <summary>The event; absent for a rebuild.</summary>
+    /// <summary>The event; absent for a rebuild, and for an identity, whose id is derived from the customer's key.</summary>
     public Guid? EventId { get; init; }
 
     /// <summary>The replay that was promoted.</summary>
