@@ -128,7 +128,7 @@ public sealed class SealsTests : IDisposable
             finding => finding.Kind == SealFinding.AlteredData && finding.Position == order);
 
         // Nor can another order's customer be taken away in this way.
-        var other = await PositionAsync(log, $"type = 'conversion_recorded' and data ->> 'customerKey' like 'c1.%' and seq_id <> {order}");
+        var other = await PositionAsync(log, $"type = 'conversion_recorded' and data ->> 'customerKey' not like 'e1.%' and seq_id <> {order}");
         Assert.Contains(
             (await TamperAsync(
                 log, $"update attribution.mt_events set data = jsonb_set(data, '{{customerKey}}', '\"e1.nobody\"') where seq_id = {other}",
