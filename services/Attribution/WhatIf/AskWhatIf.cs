@@ -48,11 +48,6 @@ internal static class AskWhatIf
     public static ProblemHttpResult NoGeneration() =>
         Problem.Of(StatusCodes.Status503ServiceUnavailable, "Nothing is credited yet", new FieldFault("generation", "there is none that counts yet; try again"));
 
-    /// <summary>Null where the rules can be judged by as they are.</summary>
-    public static FieldFault? Unfitted(Rules rules, string field) => rules.Model is Markov { Fit: null }
-        ? new FieldFault(field, "is fitted to all of history before it can judge, which takes longer than an answer may; ask for a replay")
-        : null;
-
     private static async Task<Results<Ok<Answer>, RowStream<DiffReplay.MoneyRow>, ProblemHttpResult>> HandleAsync(
         HttpContext http, PackKeeper pack, ModelFits fits, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
     {
@@ -68,10 +63,6 @@ internal static class AskWhatIf
         if (parsed is RulesRefused refused)
         {
             faults.AddRange(PublishRules.Faults(refused, ""));
-        }
-        else if (parsed is RulesAccepted accepted && Unfitted(accepted.Rules, "model") is { } unfitted)
-        {
-            faults.Add(unfitted);
         }
 
         if (faults.Count > 0)

@@ -96,9 +96,6 @@ internal static class CompareRules
                 case RulesAccepted { Rules: var rules } when ruleSets.Exists(other => other.Name == rules.Name):
                     faults.Add(new FieldFault($"ruleSets[{i}].name", $"'{rules.Name}' is the name of another one; names tell them apart"));
                     break;
-                case RulesAccepted { Rules: var rules } when AskWhatIf.Unfitted(rules, $"ruleSets[{i}].model") is { } unfitted:
-                    faults.Add(unfitted);
-                    break;
                 case RulesAccepted accepted:
                     ruleSets.Add(accepted.Rules);
                     break;

@@ -127,13 +127,6 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
         Assert.Equal(("5.80", "4.70", "-1.10", "3.00", "4.10"), (total.Before.Amount, total.After.Amount, total.Difference.Amount, total.Entered.Amount, total.Left.Amount));
     }
 
-    [Fact]
-    public void Rules_whose_model_is_not_fitted_are_no_question_for_memory()
-    {
-        Assert.Contains("ask for a replay", AskWhatIf.Unfitted(TestBots.Default with { Model = new Markov(2) }, "model")?.Reason, StringComparison.Ordinal);
-        Assert.Null(AskWhatIf.Unfitted(TestBots.Default, "model"));
-    }
-
     private static Group Of(string partner, long minor) => new(partner, 1, 1, [new GroupMoney("EUR", 1, 1, minor, 0)]);
 
     private static long AmountOf(IReadOnlyList<Group> groups, string currency) => groups.SelectMany(g => g.Money).Where(m => m.Currency == currency).Sum(m => m.AmountMinor);
