@@ -20,6 +20,8 @@ internal sealed class Browser(Api edge, string userAgent, bool takesCookies = tr
 
     private const string Cookie = "pp_vid";
 
+    private static readonly TimeSpan s_apart = TimeSpan.FromMilliseconds(5);
+
     /// <summary>The browsers that people use.</summary>
     public static IReadOnlyList<(string Name, string UserAgent)> All { get; } =
     [
@@ -40,6 +42,8 @@ internal sealed class Browser(Api edge, string userAgent, bool takesCookies = tr
     /// <summary>Follows a link of the edge, marked as test traffic, and stops where it leads.</summary>
     public async Task<Followed> FollowAsync(string slug, CancellationToken cancellation, HttpMethod? method = null)
     {
+        // The id of a click says the millisecond: in another one than the click before, their order is known here as it is there.
+        await Task.Delay(s_apart, cancellation);
         using var request = Request(method ?? HttpMethod.Get, $"{edge.Url}/r/{slug}?pp_test=1&utm_source=doctor");
         using var response = await edge.SendAsync(request, cancellation);
         var (offered, refused) = Keep(response);

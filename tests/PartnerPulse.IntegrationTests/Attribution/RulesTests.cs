@@ -44,6 +44,11 @@ public sealed class RulesTests
     public async Task Rules_are_told_in_plain_English_and_described_by_a_schema()
     {
         await using var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        while ((await service.GetAsync("/v1/rules/active")).Status != HttpStatusCode.OK)
+        {
+            await Task.Delay(20); // The first version is in the log, and not projected yet.
+        }
+
         var text = (await service.GetAsync("/v1/rules/1/text", scope: "read")).AssertStatus(HttpStatusCode.OK);
         Assert.StartsWith("Rules \"default\"", text.Text, StringComparison.Ordinal);
         Assert.Contains("Examples, worked out by the engine", text.Text, StringComparison.Ordinal);
