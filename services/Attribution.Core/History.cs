@@ -39,7 +39,7 @@ public sealed class History
                 case ClickRecorded click:
                     if (clicks.TryAdd(click.EventId, click) && click.VisitorId is { } visitor)
                     {
-                        Under(clicksOf, (click.ProgramId, visitor)).Add(click);
+                        clicksOf.Under((click.ProgramId, visitor)).Add(click);
                     }
 
                     break;
@@ -61,27 +61,27 @@ public sealed class History
                     break;
 
                 case CouponAssigned coupon:
-                    Under(couponFacts, Ids.CouponStream(coupon.ProgramId, coupon.Code)).Add(coupon);
+                    couponFacts.Under(Ids.CouponStream(coupon.ProgramId, coupon.Code)).Add(coupon);
                     break;
 
                 case CouponWithdrawn coupon:
-                    Under(couponFacts, Ids.CouponStream(coupon.ProgramId, coupon.Code)).Add(coupon);
+                    couponFacts.Under(Ids.CouponStream(coupon.ProgramId, coupon.Code)).Add(coupon);
                     break;
 
                 case ConversionAdjusted adjustment:
-                    Under(adjustmentsOf, adjustment.ConversionId).Add(adjustment);
+                    adjustmentsOf.Under(adjustment.ConversionId).Add(adjustment);
                     break;
 
                 case ConversionRestated statement:
-                    Under(statementsOf, statement.ConversionId).Add(statement);
+                    statementsOf.Under(statement.ConversionId).Add(statement);
                     break;
 
                 case ConversionMerged merged:
-                    Under(identityOf, merged.ConversionId).Add(merged);
+                    identityOf.Under(merged.ConversionId).Add(merged);
                     break;
 
                 case ConversionSeparated separated:
-                    Under(identityOf, separated.ConversionId).Add(separated);
+                    identityOf.Under(separated.ConversionId).Add(separated);
                     break;
 
                 case OrderIdentitiesDeclared:
@@ -176,17 +176,6 @@ public sealed class History
         }
 
         return customer;
-    }
-
-    private static List<TItem> Under<TKey, TItem>(Dictionary<TKey, List<TItem>> index, TKey key)
-        where TKey : notnull
-    {
-        if (!index.TryGetValue(key, out var items))
-        {
-            index.Add(key, items = []);
-        }
-
-        return items;
     }
 
     /// <summary>What is known of one customer.</summary>

@@ -95,11 +95,7 @@ internal sealed class MergeConversions : BackgroundService
     private async Task FollowAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
-        while (await ScalarAsync(connection, "select pg_try_advisory_lock(hashtextextended($1, 0))", $"pulse:{_log.Schema}.same-orders", cancellationToken) is not true)
-        {
-            await Task.Delay(s_poll, cancellationToken);
-        }
-
+        await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.same-orders", cancellationToken);
         while (true)
         {
             var next = _log.NextAppend;
@@ -175,7 +171,7 @@ internal sealed class MergeConversions : BackgroundService
     private async Task<(IReadOnlyList<ConversionRecorded> Conversions, long To)> ReadAsync(NpgsqlConnection connection, long from, CancellationToken cancellationToken)
     {
         // The end is read first: what is appended after that is for the next page.
-        var end = (long)(await ScalarAsync(connection, $"select coalesce(max(seq_id), 0) from {_log.Schema}.mt_events", parameter: null, cancellationToken))!;
+        var end = (long)(await ScalarAsync(connection, $"select coalesce(max(seq_id), 0) from {_log.Schema}.mt_events", cancellationToken))!;
         await using var command = new NpgsqlCommand(
             $"select seq_id, type, data from {_log.Schema}.mt_events where seq_id > $1 and seq_id <= $2 and type = '{s_recorded}' order by seq_id limit {PageSize}", connection);
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = from });
@@ -304,14 +300,9 @@ internal sealed class MergeConversions : BackgroundService
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 
-    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, string? parameter, CancellationToken cancellationToken)
+    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(sql, connection);
-        if (parameter is not null)
-        {
-            command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = parameter });
-        }
-
         return await command.ExecuteScalarAsync(cancellationToken);
     }
 }

@@ -54,9 +54,7 @@ internal sealed class FitWorker(
         {
             // The claim goes with the transaction: one process at a time fits a generation, and a killed one leaves it to the next.
             await using var claim = await connection.BeginTransactionAsync(cancellationToken);
-            await using var command = connection.Sql(
-                "select pg_try_advisory_xact_lock(hashtextextended($1, 0))", P(FormattableString.Invariant($"pulse:{log.Schema}.fit.{generation.Number}")));
-            if (await command.ExecuteScalarAsync(cancellationToken) is true)
+            if (await AdvisoryLock.TryTakeAsync(connection, FormattableString.Invariant($"pulse:{log.Schema}.fit.{generation.Number}"), cancellationToken))
             {
                 await FitAsync(connection, generation, cancellationToken);
                 return true;

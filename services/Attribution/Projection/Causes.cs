@@ -44,46 +44,46 @@ internal sealed class Causes
         switch (fact)
         {
             case ConversionRecorded conversion:
-                Add(_ofConversions, conversion.ConversionId, Cause(RevisionCause.Recorded, conversion.EventId));
+                _ofConversions.Under(conversion.ConversionId).Add(Cause(RevisionCause.Recorded, conversion.EventId));
                 if (conversion.CustomerKey is { } key)
                 {
-                    Add(_ofCustomers, Ids.Customer(conversion.ProgramId, key), Cause(RevisionCause.Introduction, conversion.EventId));
+                    _ofCustomers.Under(Ids.Customer(conversion.ProgramId, key)).Add(Cause(RevisionCause.Introduction, conversion.EventId));
                 }
 
                 break;
             case ConversionAdjusted adjustment:
-                Add(_ofConversions, adjustment.ConversionId, Cause(RevisionCause.Adjustment, adjustment.EventId));
+                _ofConversions.Under(adjustment.ConversionId).Add(Cause(RevisionCause.Adjustment, adjustment.EventId));
                 break;
             case ConversionRestated statement:
-                Add(_ofConversions, statement.ConversionId, Cause(RevisionCause.Restatement, statement.EventId));
+                _ofConversions.Under(statement.ConversionId).Add(Cause(RevisionCause.Restatement, statement.EventId));
                 break;
             case ConversionMerged merged:
-                Add(_ofConversions, merged.ConversionId, Cause(RevisionCause.SameOrder, merged.EventId));
+                _ofConversions.Under(merged.ConversionId).Add(Cause(RevisionCause.SameOrder, merged.EventId));
                 break;
             case ConversionSeparated separated:
-                Add(_ofConversions, separated.ConversionId, Cause(RevisionCause.SameOrder, separated.EventId));
+                _ofConversions.Under(separated.ConversionId).Add(Cause(RevisionCause.SameOrder, separated.EventId));
                 break;
             case PartnerSuspended suspended:
-                Add(_ofPartners, suspended.PartnerId, Cause(RevisionCause.Suspension, suspended.EventId));
+                _ofPartners.Under(suspended.PartnerId).Add(Cause(RevisionCause.Suspension, suspended.EventId));
                 break;
             case PartnerReinstated reinstated:
-                Add(_ofPartners, reinstated.PartnerId, Cause(RevisionCause.Reinstatement, reinstated.EventId));
+                _ofPartners.Under(reinstated.PartnerId).Add(Cause(RevisionCause.Reinstatement, reinstated.EventId));
                 break;
             case PartnerGrouped grouped:
-                Add(_ofPartners, grouped.PartnerId, Cause(RevisionCause.Group, grouped.EventId));
+                _ofPartners.Under(grouped.PartnerId).Add(Cause(RevisionCause.Group, grouped.EventId));
                 break;
             case CouponAssigned assigned:
-                Add(_ofCoupons, Ids.CouponStream(assigned.ProgramId, assigned.Code), Cause(RevisionCause.Coupon, assigned.EventId));
+                _ofCoupons.Under(Ids.CouponStream(assigned.ProgramId, assigned.Code)).Add(Cause(RevisionCause.Coupon, assigned.EventId));
                 break;
             case CouponWithdrawn withdrawn:
-                Add(_ofCoupons, Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code), Cause(RevisionCause.Coupon, withdrawn.EventId));
+                _ofCoupons.Under(Ids.CouponStream(withdrawn.ProgramId, withdrawn.Code)).Add(Cause(RevisionCause.Coupon, withdrawn.EventId));
                 break;
             // The id of such a fact is derived from the customer's key, and must not outlive it in what is told.
             case VisitorIdentified identity:
-                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, id: null));
+                _ofCustomers.Under(Ids.Customer(identity.ProgramId, identity.CustomerKey)).Add(Cause(RevisionCause.Identity, id: null));
                 break;
             case PartnerIdentified identity:
-                Add(_ofCustomers, Ids.Customer(identity.ProgramId, identity.CustomerKey), Cause(RevisionCause.Identity, id: null));
+                _ofCustomers.Under(Ids.Customer(identity.ProgramId, identity.CustomerKey)).Add(Cause(RevisionCause.Identity, id: null));
                 break;
             default:
                 break; // Concerns no conversion by a way of its own.
@@ -91,15 +91,4 @@ internal sealed class Causes
     }
 
     private static RevisionCause Cause(string kind, Guid? id) => new() { Kind = kind, EventId = id };
-
-    private static void Add<TKey>(Dictionary<TKey, List<RevisionCause>> causes, TKey key, RevisionCause cause)
-        where TKey : notnull
-    {
-        if (!causes.TryGetValue(key, out var list))
-        {
-            causes[key] = list = [];
-        }
-
-        list.Add(cause);
-    }
 }

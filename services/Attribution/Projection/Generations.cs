@@ -304,13 +304,7 @@ internal sealed class Generations(string schema, BotLists lists)
         var before = new Dictionary<Guid, List<PartnerCredit>>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            var conversion = reader.GetGuid(0);
-            if (!before.TryGetValue(conversion, out var credits))
-            {
-                before[conversion] = credits = [];
-            }
-
-            credits.Add(new PartnerCredit
+            before.Under(reader.GetGuid(0)).Add(new PartnerCredit
             {
                 PartnerId = reader.GetString(1),
                 Share = reader.GetDecimal(2),

@@ -530,12 +530,7 @@ internal sealed class Journeys(string schema, ILogger logger)
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
-            if (!own.TryGetValue(reader.GetGuid(0), out var partners))
-            {
-                own.Add(reader.GetGuid(0), partners = []);
-            }
-
-            partners.Add(reader.GetString(1));
+            own.Under(reader.GetGuid(0)).Add(reader.GetString(1));
         }
 
         return own;
@@ -561,12 +556,7 @@ internal sealed class Journeys(string schema, ILogger logger)
             P(customersIds));
         foreach (var lead in await ReadPeopleAsync(command, cancellationToken))
         {
-            if (!introducing.TryGetValue(lead.Customer!.Value, out var leads))
-            {
-                introducing.Add(lead.Customer.Value, leads = []);
-            }
-
-            leads.Add(lead);
+            introducing.Under(lead.Customer!.Value).Add(lead);
         }
 
         return introducing;
@@ -592,17 +582,10 @@ internal sealed class Journeys(string schema, ILogger logger)
         while (await reader.ReadAsync(cancellationToken))
         {
             // What cannot be read went aside when its page was read.
-            if (LogPage.Read(reader.GetString(1), reader.GetFieldValue<byte[]>(2), out _) is not { } fact)
+            if (LogPage.Read(reader.GetString(1), reader.GetFieldValue<byte[]>(2), out _) is { } fact)
             {
-                continue;
+                coupons.Under(reader.GetGuid(0)).Add(fact);
             }
-
-            if (!coupons.TryGetValue(reader.GetGuid(0), out var facts))
-            {
-                coupons.Add(reader.GetGuid(0), facts = []);
-            }
-
-            facts.Add(fact);
         }
 
         return coupons;
@@ -642,26 +625,16 @@ internal sealed class Journeys(string schema, ILogger logger)
                     conversions[conversion.ConversionId] = conversion;
                     break;
                 case ConversionAdjusted adjustment:
-                    if (!adjustments.TryGetValue(adjustment.ConversionId, out var list))
-                    {
-                        adjustments[adjustment.ConversionId] = list = [];
-                    }
-
-                    list.Add(adjustment);
+                    adjustments.Under(adjustment.ConversionId).Add(adjustment);
                     break;
                 case ConversionRestated statement:
-                    if (!statements.TryGetValue(statement.ConversionId, out var said))
-                    {
-                        statements[statement.ConversionId] = said = [];
-                    }
-
-                    said.Add(statement);
+                    statements.Under(statement.ConversionId).Add(statement);
                     break;
                 case ConversionMerged merged:
-                    Identity(merged.ConversionId).Add(merged);
+                    identity.Under(merged.ConversionId).Add(merged);
                     break;
                 case ConversionSeparated separated:
-                    Identity(separated.ConversionId).Add(separated);
+                    identity.Under(separated.ConversionId).Add(separated);
                     break;
                 default:
                     break;
@@ -669,16 +642,6 @@ internal sealed class Journeys(string schema, ILogger logger)
         }
 
         return (conversions, adjustments, statements, identity);
-
-        List<IEvent> Identity(Guid conversionId)
-        {
-            if (!identity.TryGetValue(conversionId, out var list))
-            {
-                identity[conversionId] = list = [];
-            }
-
-            return list;
-        }
     }
 
     private async Task ReadClicksAsync(
@@ -797,12 +760,7 @@ internal sealed class Journeys(string schema, ILogger logger)
                 return;
             }
 
-            if (!_byStream.TryGetValue(stream, out var list))
-            {
-                _byStream[stream] = list = [];
-            }
-
-            list.Add(click);
+            _byStream.Under(stream).Add(click);
         }
 
         public ClickRecorded? ById(Guid id) => _byId.GetValueOrDefault(id);

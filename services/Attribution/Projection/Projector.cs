@@ -212,17 +212,8 @@ internal sealed class Projector : BackgroundService
     /// <summary>Waits until this connection is the one that projects. The lock goes with the connection.</summary>
     private async Task LeadAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        while (true)
-        {
-            await using var command = connection.Sql("select pg_try_advisory_lock(hashtextextended($1, 0))", P($"pulse:{_log.Schema}.projector"));
-            if (await command.ExecuteScalarAsync(cancellationToken) is true)
-            {
-                _revisions.LookAgain();
-                return;
-            }
-
-            await Task.Delay(s_poll, cancellationToken);
-        }
+        await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.projector", cancellationToken);
+        _revisions.LookAgain();
     }
 
     private async Task<bool> ProjectPageAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

@@ -38,7 +38,8 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
         // While this is held a rebuild cannot throw away what was read, in the order in which it takes its locks. It comes before
         // the snapshot, which then sees all or nothing of the rebuild before it.
         await reading.Sql($"lock table {log.Schema}.journeys in access share mode").RunAsync(cancellationToken);
-        if (!await ClaimAsync(reading, number, cancellationToken)
+        // One process at a time works on a generation; the claim goes with the snapshot's transaction.
+        if (!await AdvisoryLock.TryTakeAsync(reading, FormattableString.Invariant($"pulse:{log.Schema}.replay.{number}"), cancellationToken)
             || await generations.FindAsync(reading, number, cancellationToken) is not { State: Generation.Running } generation)
         {
             return null;
@@ -89,14 +90,6 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
             await stop.CancelAsync();
             await read.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
-    }
-
-    /// <summary>One process at a time works on a generation; the claim goes with the snapshot's transaction.</summary>
-    private async Task<bool> ClaimAsync(NpgsqlConnection connection, int number, CancellationToken cancellationToken)
-    {
-        await using var command = connection.Sql(
-            "select pg_try_advisory_xact_lock(hashtextextended($1, 0))", P(FormattableString.Invariant($"pulse:{log.Schema}.replay.{number}")));
-        return await command.ExecuteScalarAsync(cancellationToken) is true;
     }
 
     private async Task BeginAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) => await connection.Sql(

@@ -64,7 +64,9 @@ internal sealed class Sealer : BackgroundService
     private async Task LeadAndSealAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
-        await LeadAsync(connection, cancellationToken);
+
+        // One process seals; the lock goes with the connection.
+        await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.sealer", cancellationToken);
         var last = await ResumeAsync(connection, cancellationToken);
         Volatile.Write(ref _fault, null);
         var unsigned = 0;
@@ -87,21 +89,6 @@ internal sealed class Sealer : BackgroundService
                 await Task.Delay(TimeSpan.FromSeconds(_options.SealSeconds), _time, cancellationToken);
                 await Task.WhenAny(next, Task.Delay(s_poll, cancellationToken));
             }
-        }
-    }
-
-    /// <summary>Waits until this connection is the one that seals. The lock goes with the connection.</summary>
-    private async Task LeadAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            await using var command = connection.Sql("select pg_try_advisory_lock(hashtextextended($1, 0))", P($"pulse:{_log.Schema}.sealer"));
-            if (await command.ExecuteScalarAsync(cancellationToken) is true)
-            {
-                return;
-            }
-
-            await Task.Delay(s_poll, cancellationToken);
         }
     }
 

@@ -26,13 +26,16 @@ internal static class RawJourneys
     {
         var facts = await Facts.ReadAsync(connection, schema, position, cancellationToken);
         var chunk = new List<Facts.Person>();
+        var conversions = 0;
         foreach (var person in facts.People)
         {
             chunk.Add(person);
-            if (chunk.Sum(p => p.Conversions.Count) >= ChunkSize)
+            conversions += person.Conversions.Count;
+            if (conversions >= ChunkSize)
             {
                 yield return await FoldAsync(connection, schema, position, facts, chunk, cancellationToken);
                 chunk.Clear();
+                conversions = 0;
             }
         }
 
@@ -155,22 +158,22 @@ internal static class RawJourneys
                     PersonOf(Ids.Customer(i.ProgramId, i.CustomerKey)).Identified.Add(i);
                     break;
                 case ConversionAdjusted a:
-                    Under(_ofConversion, a.ConversionId).Add(a);
+                    _ofConversion.Under(a.ConversionId).Add(a);
                     break;
                 case ConversionRestated r:
-                    Under(_ofConversion, r.ConversionId).Add(r);
+                    _ofConversion.Under(r.ConversionId).Add(r);
                     break;
                 case ConversionMerged m:
-                    Under(_ofConversion, m.ConversionId).Add(m);
+                    _ofConversion.Under(m.ConversionId).Add(m);
                     break;
                 case ConversionSeparated s:
-                    Under(_ofConversion, s.ConversionId).Add(s);
+                    _ofConversion.Under(s.ConversionId).Add(s);
                     break;
                 case CouponAssigned c:
-                    Under(_ofCoupon, Ids.CouponStream(c.ProgramId, c.Code)).Add(c);
+                    _ofCoupon.Under(Ids.CouponStream(c.ProgramId, c.Code)).Add(c);
                     break;
                 case CouponWithdrawn c:
-                    Under(_ofCoupon, Ids.CouponStream(c.ProgramId, c.Code)).Add(c);
+                    _ofCoupon.Under(Ids.CouponStream(c.ProgramId, c.Code)).Add(c);
                     break;
                 default:
                     Everybodys.Add(fact);
@@ -186,16 +189,6 @@ internal static class RawJourneys
             }
 
             return person;
-        }
-
-        private static List<IEvent> Under(Dictionary<Guid, List<IEvent>> index, Guid key)
-        {
-            if (!index.TryGetValue(key, out var facts))
-            {
-                index.Add(key, facts = []);
-            }
-
-            return facts;
         }
 
         /// <summary>Facts that belong together by a customer.</summary>
