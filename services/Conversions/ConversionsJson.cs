@@ -1,5 +1,10 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using PartnerPulse.Conversions.Customers;
+using PartnerPulse.Conversions.Imports;
+using PartnerPulse.Conversions.Orders;
+using PartnerPulse.Conversions.Queue;
+using PartnerPulse.Conversions.SameOrders;
 using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.Hosting.Problems;
 

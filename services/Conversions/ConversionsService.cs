@@ -1,5 +1,11 @@
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Customers;
+using PartnerPulse.Conversions.Imports;
+using PartnerPulse.Conversions.Orders;
+using PartnerPulse.Conversions.Postbacks;
+using PartnerPulse.Conversions.Queue;
+using PartnerPulse.Conversions.SameOrders;
 using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;

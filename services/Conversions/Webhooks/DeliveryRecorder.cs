@@ -1,4 +1,5 @@
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Orders;
 
 namespace PartnerPulse.Conversions.Webhooks;
 

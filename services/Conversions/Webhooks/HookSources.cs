@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using Npgsql;
+using PartnerPulse.Conversions.Customers;
 using PartnerPulse.EventStore;
 
 namespace PartnerPulse.Conversions.Webhooks;

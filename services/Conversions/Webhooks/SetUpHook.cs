@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
+using PartnerPulse.Conversions.Orders;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using PartnerPulse.Conversions.Orders;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Conversions.Webhooks;

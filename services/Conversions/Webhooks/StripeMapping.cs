@@ -1,5 +1,6 @@
 using System.Globalization;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Orders;
 
 namespace PartnerPulse.Conversions.Webhooks;
 

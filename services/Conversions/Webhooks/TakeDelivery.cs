@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using PartnerPulse.Contracts;
+using PartnerPulse.Conversions.Orders;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Problems;
 

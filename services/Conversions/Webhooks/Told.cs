@@ -1,3 +1,4 @@
+using PartnerPulse.Conversions.Orders;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Conversions.Webhooks;

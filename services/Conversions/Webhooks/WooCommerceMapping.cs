@@ -1,4 +1,5 @@
 using System.Globalization;
+using PartnerPulse.Conversions.Orders;
 
 namespace PartnerPulse.Conversions.Webhooks;
 

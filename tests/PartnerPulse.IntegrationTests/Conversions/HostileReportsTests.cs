@@ -7,6 +7,7 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using PartnerPulse.Contracts;
 using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Queue;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;

@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using Npgsql;
 using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Queue;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;

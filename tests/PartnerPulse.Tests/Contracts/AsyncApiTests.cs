@@ -3,6 +3,10 @@ using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using PartnerPulse.Contracts;
 using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Customers;
+using PartnerPulse.Conversions.Orders;
+using PartnerPulse.Conversions.Queue;
+using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.Hosting.Bus;
 using YamlDotNet.Serialization;
 

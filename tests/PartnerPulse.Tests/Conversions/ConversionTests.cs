@@ -1,5 +1,7 @@
 using PartnerPulse.Contracts;
 using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Customers;
+using PartnerPulse.Conversions.Orders;
 
 namespace PartnerPulse.Tests.Conversions;
 

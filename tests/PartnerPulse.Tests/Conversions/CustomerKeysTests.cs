@@ -1,5 +1,6 @@
 using PartnerPulse.Contracts;
-using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Customers;
+using PartnerPulse.Conversions.Orders;
 
 namespace PartnerPulse.Tests.Conversions;
 

@@ -1,5 +1,6 @@
 using PartnerPulse.Contracts;
 using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.SameOrders;
 using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Tests.Conversions;

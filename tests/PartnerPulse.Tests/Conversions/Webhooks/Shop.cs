@@ -5,6 +5,8 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using PartnerPulse.Contracts;
 using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Customers;
+using PartnerPulse.Conversions.Orders;
 using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.Hosting.Problems;
 

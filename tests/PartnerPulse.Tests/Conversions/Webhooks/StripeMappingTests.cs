@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
 using PartnerPulse.Contracts;
-using PartnerPulse.Conversions;
+using PartnerPulse.Conversions.Customers;
 using PartnerPulse.Conversions.Webhooks;
 
 namespace PartnerPulse.Tests.Conversions.Webhooks;
