@@ -40,9 +40,12 @@ public sealed class Fit
     /// <summary>Ordered by program, then partner id, ordinal.</summary>
     public ImmutableArray<RemovalEffect> Effects { get; }
 
+    /// <summary>The partner's removal effect in units of 2^-40; null where it is on none of the journeys.</summary>
+    public long? UnitsOf(string programId, string partnerId) => _unitsOf.TryGetValue((programId, partnerId), out var units) ? units : null;
+
     /// <summary>
     /// The partner's weight. Whoever came after the fit, or without whom nothing was lost, has the smallest there is: a candidate
     /// is never worth nothing, and where all partners of a conversion are such ones they share it evenly.
     /// </summary>
-    public long WeightOf(string programId, string partnerId) => Math.Max(1, _unitsOf.GetValueOrDefault((programId, partnerId)));
+    public long WeightOf(string programId, string partnerId) => Math.Max(1, UnitsOf(programId, partnerId) ?? 0);
 }

@@ -38,6 +38,9 @@ public sealed record ConversionReceipt
     /// <summary>The lead or signup whose shares it took; absent where it has its own.</summary>
     public ReceiptInheritance? InheritedFrom { get; init; }
 
+    /// <summary>What the model had learned of those who compete; absent where it learns nothing, and where none of its own touches competes.</summary>
+    public ReceiptFit? Fit { get; init; }
+
     /// <summary>Every touch considered, in order.</summary>
     public required ImmutableArray<ReceiptTouch> Touches { get; init; }
 
@@ -111,11 +114,41 @@ public sealed record ReceiptInheritance
     /// <summary>The version that judged it; absent where it is the one that judged the conversion.</summary>
     public int? RulesVersion { get; init; }
 
+    /// <summary>What the model that judged it had learned of those who have a part; absent where it learns nothing, or where its coupon has it.</summary>
+    public ReceiptFit? Fit { get; init; }
+
     /// <summary>Its touches that have a part, in order, with their parts of this conversion. Empty where its coupon has it.</summary>
     public required ImmutableArray<ReceiptTouch> Touches { get; init; }
 
     /// <summary>Where its coupon has it.</summary>
     public ReceiptCoupon? Coupon { get; init; }
+}
+
+/// <summary>What a data-driven model learned before the replay began, as far as it weighs in this conversion.</summary>
+public sealed record ReceiptFit
+{
+    /// <summary>How many of the last partners the next step depends on.</summary>
+    public required int Order { get; init; }
+
+    /// <summary>Journeys that ended in a conversion credited to its touches. Absent in a partner's view, for they are the whole program's.</summary>
+    public long? Converted { get; init; }
+
+    /// <summary>Journeys that did not. Absent in a partner's view.</summary>
+    public long? NotConverted { get; init; }
+
+    /// <summary>Who competes, ordered by partner id; in a partner's view that partner alone.</summary>
+    public required ImmutableArray<ReceiptEffect> Effects { get; init; }
+}
+
+public sealed record ReceiptEffect
+{
+    public required string Partner { get; init; }
+
+    /// <summary>The part of all conversions that would be lost without the partner, 0 to 1 with 12 decimals; absent where it came after the fit.</summary>
+    public decimal? RemovalEffect { get; init; }
+
+    /// <summary>The same in units of 2^-40, and at least 1: the partner's share is this over the sum of those who compete.</summary>
+    public required long Weight { get; init; }
 }
 
 public sealed record ReceiptSameOrder
@@ -313,6 +346,7 @@ public static class Receipt
             EngineVersion = Engine.Version,
             Coupon = Coupon(journey, decision, rules),
             InheritedFrom = InheritedFrom(journey, decision, inForce),
+            Fit = decision.Credited && decision.Given.IsEmpty ? FitOf(rules, journey.Conversion, decision.Parts) : null,
             Touches = Touches(decision, rules),
             Partners = Partners(decision, rules),
             Adjustments = Adjustments(journey),
@@ -336,6 +370,7 @@ public static class Receipt
             Conversion = seesMoney ? receipt.Conversion : receipt.Conversion with { Amount = null, Net = null },
             Coupon = Anonymous(receipt.Coupon, partnerId),
             InheritedFrom = receipt.InheritedFrom is { } lead ? Redacted(lead, partnerId, seesMoney) : null,
+            Fit = Own(receipt.Fit, partnerId),
             Touches = [.. receipt.Touches.Select(touch => touch.Partner == partnerId ? touch : Anonymous(touch))],
             Partners = own,
             Adjustments = seesMoney ? receipt.Adjustments : [.. receipt.Adjustments.Select(a => a with { Amount = null, Net = null })],
@@ -360,9 +395,13 @@ public static class Receipt
         ConversionId = seesMoney ? lead.ConversionId : null,
         Source = seesMoney ? lead.Source : null,
         OrderId = seesMoney ? lead.OrderId : null,
+        Fit = Own(lead.Fit, partnerId),
         Touches = [.. lead.Touches.Select(touch => touch.Partner == partnerId ? touch : Anonymous(touch))],
         Coupon = Anonymous(lead.Coupon, partnerId),
     };
+
+    private static ReceiptFit? Own(ReceiptFit? fit, string partnerId) =>
+        fit?.Effects.FirstOrDefault(effect => effect.Partner == partnerId) is { } own ? new ReceiptFit { Order = fit.Order, Effects = [own] } : null;
 
     private static ReceiptCoupon? Anonymous(ReceiptCoupon? coupon, string partnerId) => coupon is null || coupon.Partner == partnerId ? coupon : new ReceiptCoupon
     {
@@ -416,10 +455,31 @@ public static class Receipt
             OrderId = lead.OrderId,
             OccurredAt = lead.OccurredAt,
             RulesVersion = decision.InheritedPlace == decision.Place ? null : of.Version,
+            Fit = decision.Given is [{ Touch: null }] ? null : FitOf(of.Rules, lead, decision.Given),
             Touches = [.. decision.Given.Where(part => part.Touch is not null).Select(part => WithPart(TouchOf(part.Touch!), part, (long)total, decision))],
             Coupon = decision.Given is [{ Touch: null } part] ? WithPart(CouponOf(part.PartnerId, lead, of.Rules), part, decision) : null,
         };
     }
+
+    /// <param name="rules">That gave the weights.</param>
+    /// <param name="conversion">Whose touches compete.</param>
+    /// <param name="parts">The parts of those touches.</param>
+    private static ReceiptFit? FitOf(Rules rules, ConversionRecorded conversion, IEnumerable<CreditPart> parts) =>
+        (rules.Model as Markov)?.Fit is not { } fit ? null : new ReceiptFit
+        {
+            Order = fit.Order,
+            Converted = fit.Converted,
+            NotConverted = fit.NotConverted,
+            Effects =
+            [
+                .. parts.GroupBy(part => part.PartnerId, StringComparer.Ordinal).OrderBy(own => own.Key, StringComparer.Ordinal).Select(own => new ReceiptEffect
+                {
+                    Partner = own.Key,
+                    RemovalEffect = fit.UnitsOf(conversion.ProgramId, own.Key) is { } units ? decimal.Round((decimal)units / Fit.Unit, 12) : null,
+                    Weight = own.Sum(part => part.Weight),
+                }),
+            ],
+        };
 
     private static ReceiptTouch TouchOf(Touch touch) => new()
     {

@@ -28,8 +28,10 @@ public static class ReceiptText
             page.Append(NumberFormatInfo.InvariantInfo, $"  from the {lead.Kind}{order}, {Time(lead.OccurredAt)}\n");
             Touches(page, lead.Touches, conversion.Currency);
             Coupon(page, lead.Coupon, conversion.Currency);
+            Fit(page, lead.Fit);
         }
 
+        Fit(page, receipt.Fit);
         Heading(page, "Touches");
         if (receipt.Touches.IsEmpty)
         {
@@ -69,6 +71,23 @@ public static class ReceiptText
         Line(page, "model", string.Create(NumberFormatInfo.InvariantInfo, $"{rules.Model}, window {rules.WindowDays} days, repeats within {rules.RepeatMinutes} minutes"));
         Line(page, "bots", rules.Bots);
         Line(page, "engine", receipt.EngineVersion);
+    }
+
+    private static void Fit(StringBuilder page, ReceiptFit? fit)
+    {
+        if (fit is null)
+        {
+            return;
+        }
+
+        Heading(page, "Removal effects");
+        Line(page, "order", string.Create(NumberFormatInfo.InvariantInfo, $"{fit.Order}"));
+        Line(page, "journeys", fit.Converted is null ? null : string.Create(NumberFormatInfo.InvariantInfo, $"{fit.Converted} converted, {fit.NotConverted} did not"));
+        foreach (var effect in fit.Effects)
+        {
+            var lost = effect.RemovalEffect is { } part ? $"without it {Number(100 * part)} % of all conversions would be lost" : "came after the fit";
+            page.Append(NumberFormatInfo.InvariantInfo, $"  {effect.Partner}: {lost}, weight {effect.Weight}\n");
+        }
     }
 
     private static void Coupon(StringBuilder page, ReceiptCoupon? coupon, string currency)

@@ -48,10 +48,19 @@ public sealed class FitTests
         Assert.Equal(reference, await CreditsAsync(service, generation));
         Assert.NotEqual(reference, Credited(events, rules with { Model = new Shapley() }));
 
-        // The same rules again give the same.
+        // The same rules again give the same, and every receipt says so to the byte: with the removal effects of its own partners alone.
         var (again, other) = await ReplayAsync(service, Chain);
         await StateAsync(service, again, "ready");
         Assert.Equal(reference, await CreditsAsync(service, other));
+        var order = History.Fold(events).Journeys.First(j => j.Touches.Select(t => t.Click.PartnerId).Distinct(StringComparer.Ordinal).Count() is > 1 and < 5
+            && Crediting.Decide(j, PartnerStandings.From([]), rules with { Model = new Linear() }).Partners.Length > 1).Conversion.ConversionId;
+        var receipt = (await service.GetAsync($"/v1/receipts/{order}?generation={generation}")).AssertStatus(HttpStatusCode.OK);
+        Assert.Equal(receipt.Text, (await service.GetAsync($"/v1/receipts/{order}?generation={other}")).AssertStatus(HttpStatusCode.OK).Text);
+        var fit = receipt.Json.GetProperty("fit");
+        Assert.Equal((2, expected.Converted, expected.NotConverted), (fit.GetProperty("order").GetInt32(), fit.GetProperty("converted").GetInt64(), fit.GetProperty("notConverted").GetInt64()));
+        Assert.Equal(
+            receipt.Json.GetProperty("partners").EnumerateArray().Select(p => p.GetProperty("partner").GetString()!).Select(p => (p, expected.WeightOf("main", p))),
+            fit.GetProperty("effects").EnumerateArray().Select(e => (e.GetProperty("partner").GetString()!, e.GetProperty("weight").GetInt64())));
         Assert.Equal(2, (await FactsAsync<ModelFitted>(service)).Count);
         Assert.Equal(HttpStatusCode.NoContent, (await service.DeleteAsync($"/v1/replays/{again}")).Status);
 

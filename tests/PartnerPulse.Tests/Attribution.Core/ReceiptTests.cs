@@ -154,6 +154,75 @@ public sealed class ReceiptTests
         Assert.Equal("not-credited", ReceiptHistory.ForPartner(history, "coral", credited: false).Status);
     }
 
+    [Fact]
+    public void Under_a_fitted_model_a_receipt_shows_the_removal_effects_of_those_who_compete_and_of_nobody_else()
+    {
+        var receipt = Fitted().Receipt;
+        var text = Encoding.UTF8.GetString(Receipt.ToJson(receipt));
+        Assert.Equal(Pinned("fitted", text), text);
+        Assert.Equal(Pinned("fitted", ReceiptText.Of(receipt), "txt"), ReceiptText.Of(receipt).TrimEnd());
+
+        // Coral was clicked too early and delta is not in the journey, so nothing of theirs is said; who came after the fit is.
+        var fit = receipt.Fit!;
+        Assert.Equal((2, 3L, 1L), (fit.Order, fit.Converted, fit.NotConverted));
+        Assert.Equal([("acme", (decimal?)1m, Fit.Unit), ("bravo", 0.666666666667m, 733_007_751_851), ("echo", null, 1)], fit.Effects.Select(e => (e.Partner, e.RemovalEffect, e.Weight)));
+
+        // The shares are the weights over their sum.
+        var sum = (decimal)fit.Effects.Sum(e => e.Weight);
+        Assert.All(fit.Effects.Zip(receipt.Partners), pair => Assert.Equal((pair.First.Partner, decimal.Round(pair.First.Weight / sum, 15)), (pair.Second.Partner, decimal.Round(pair.Second.Share, 15))));
+        Assert.Null(Shared().Receipt.Fit);
+    }
+
+    [Fact]
+    public void A_partner_reads_its_own_removal_effect_and_neither_the_others_nor_how_many_journeys_there_were()
+    {
+        var mine = Receipt.ForPartner(Fitted().Receipt, "bravo").Fit!;
+        Assert.Equal((2, null, null), (mine.Order, mine.Converted, mine.NotConverted));
+        Assert.Equal(new ReceiptEffect { Partner = "bravo", RemovalEffect = 0.666666666667m, Weight = 733_007_751_851 }, Assert.Single(mine.Effects));
+        var page = ReceiptText.Of(Receipt.ForPartner(Fitted().Receipt, "bravo"));
+        Assert.Contains("\nRemoval effects\n  order     2\n  bravo: without it 66.6666666667 % of all conversions would be lost, weight 733007751851\n\nTouches\n", page, StringComparison.Ordinal);
+        Assert.Null(Receipt.ForPartner(Fitted().Receipt, "coral").Fit);
+        Assert.Null(Receipt.ForPartner(Fitted().Receipt, "stranger").Fit);
+    }
+
+    [Fact]
+    public void Where_a_lead_or_a_coupon_has_the_conversion_the_removal_effects_are_those_that_gave_its_shares()
+    {
+        var lead = An.Conversion(0, visitor: "at-home") with { Kind = ConversionKind.Lead, CustomerKey = "customer", OccurredAt = An.Now.AddDays(-20) };
+        var sale = Order(1_000) with { VisitorId = "at-work", CustomerKey = "customer" };
+        var inherited = Given.Events(An.Click("bravo", 21, "at-home"), lead, An.Click("acme", 1, "at-work")).When(sale)
+            .Under(s_fitted with { Inherit = new Inherit(null) }).Receipt;
+        Assert.Null(inherited.Fit);
+        Assert.Equal(["bravo"], inherited.InheritedFrom!.Fit!.Effects.Select(e => e.Partner));
+        Assert.Equal(3, inherited.InheritedFrom.Fit.Converted);
+        Assert.Null(Receipt.ForPartner(inherited, "bravo").InheritedFrom!.Fit!.Converted);
+        Assert.Null(Receipt.ForPartner(inherited, "acme").InheritedFrom!.Fit);
+        Assert.Contains("weight 733007751851", ReceiptText.Of(inherited), StringComparison.Ordinal);
+
+        var coupon = Given.Events(An.Click("acme", 1), An.Coupon("bravo")).When(Order(1_000) with { Coupon = "SPRING10" })
+            .Under(s_fitted with { Coupon = CouponUse.Override }).Receipt;
+        Assert.Equal(("bravo", null), (coupon.Partners[0].Partner, coupon.Fit));
+        Assert.Null(Given.Events(Click(1, "acme", 70)).When(Order(1_000)).Under(s_fitted).Receipt.Fit);
+    }
+
+    private static readonly Rules s_fitted = s_rules with
+    {
+        Name = "chain",
+        Model = new Markov(2)
+        {
+            Fit = new Fit(order: 2, converted: 3, notConverted: 1, states: 4,
+            [
+                new RemovalEffect { ProgramId = "default", PartnerId = "acme", Units = Fit.Unit },
+                new RemovalEffect { ProgramId = "default", PartnerId = "bravo", Units = 733_007_751_851 },
+                new RemovalEffect { ProgramId = "default", PartnerId = "coral", Units = Fit.Unit / 4 },
+                new RemovalEffect { ProgramId = "default", PartnerId = "delta", Units = Fit.Unit / 8 },
+            ]),
+        },
+    };
+
+    private static Outcome Fitted() =>
+        Given.Events(Click(1, "acme", 20), Click(2, "bravo", 10), Click(3, "acme", 5), Click(4, "coral", 70), Click(5, "echo", 2)).When(Order(5_990)).Under(s_fitted);
+
     private static CreditsRevised[] Told(Outcome outcome)
     {
         var id = Ids.Derive("receipt-test", "told");
