@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
 using Microsoft.Extensions.Configuration;
@@ -58,7 +57,7 @@ public sealed class BotListReplayTests : IDisposable
         var rules = await PublishAsync(again, """{"name":"stricter","bots":{"exclude":"2026-12-acme"}}""");
         var replay = (await again.PostAsync("/v1/replays", $$"""{"rulesVersion":{{rules}}}""")).AssertStatus(HttpStatusCode.Accepted).Json;
         var id = replay.GetProperty("id").GetGuid();
-        await UntilAsync(again, $"/v1/replays/{id}", json => json.GetProperty("state").GetString() == "ready");
+        await again.ReadyAsync(id);
         Assert.Equal(["prober 1"], await CreditsAsync(again, 1));
         var diff = (await again.GetAsync($"/v1/replays/{id}/diff")).AssertStatus(HttpStatusCode.OK).Json;
         Assert.Equal(
@@ -107,8 +106,7 @@ public sealed class BotListReplayTests : IDisposable
             touches.Select(t => (t.GetProperty("partner").GetString()!, Text(t, "stoppedBy"), Text(t, "sign"))));
 
         var version = await PublishAsync(service, """{"name":"all","model":{"kind":"linear"},"bots":{"exclude":"2026-11","count":["prefetch","preview","bot","head"]}}""");
-        var id = (await service.PostAsync("/v1/replays", $$"""{"rulesVersion":{{version}}}""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
-        await UntilAsync(service, $"/v1/replays/{id}", json => json.GetProperty("state").GetString() == "ready");
+        await service.ReplayAsync($$"""{"rulesVersion":{{version}}}""");
         Assert.Equal(6, (await CreditsAsync(service, 2)).Length);
     }
 
@@ -160,29 +158,9 @@ public sealed class BotListReplayTests : IDisposable
     /// <summary>Partners and shares, once the projector has come to the end of the log.</summary>
     private static async Task<string[]> CreditsAsync(TestService service, int generation)
     {
-        await UntilAsync(service, "/v1/status", json =>
-        {
-            var attribution = json.GetProperty("services").EnumerateArray().First(s => s.GetProperty("name").GetString() == "attribution");
-            return attribution.GetProperty("projector").GetInt64() == attribution.GetProperty("log").GetInt64();
-        });
+        await service.ProjectedAsync();
         var credits = (await service.GetAsync($"/v1/credits?generation={generation}")).AssertStatus(HttpStatusCode.OK).Json;
         return [.. credits.GetProperty("rows").EnumerateArray().Select(row => $"{row.GetProperty("partner").GetString()} {row.GetProperty("shares").GetRawText().Trim('"')}")];
-    }
-
-    private static async Task UntilAsync(TestService service, string path, Func<JsonElement, bool> fact)
-    {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            var answer = await service.GetAsync(path);
-            if (answer.Status == HttpStatusCode.OK && fact(answer.Json))
-            {
-                return;
-            }
-
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), answer.Text);
-            await Task.Delay(20);
-        }
     }
 
     private static string? Text(JsonElement element, string name) => element.TryGetProperty(name, out var value) ? value.GetString() : null;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,7 +26,7 @@ public sealed class FitTests
         var events = Generated(seed: 5);
         var first = await StartAsync();
         await AppendAsync(first, events);
-        await ProjectedAsync(first);
+        await first.ProjectedAsync();
         var (replay, generation) = await ReplayAsync(first, Chain);
 
         // Stopped wherever it is, and started again.
@@ -68,11 +67,11 @@ public sealed class FitTests
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
         IEvent[] later = [Click("newcomer", "late", 3), Click("p0", "late", 2), Order("late", "late")];
         await AppendAsync(service, later);
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         reference = Credited([.. events, .. later], rules with { Model = new Markov(2) { Fit = expected } });
         Assert.Equal(reference, await CreditsAsync(service, generation));
         (await service.PostAsync("/v1/rebuild", body: null)).AssertStatus(HttpStatusCode.Accepted);
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         Assert.Equal(reference, await CreditsAsync(service, generation));
         Assert.Equal(2, (await FactsAsync<ModelFitted>(service)).Count);
     }
@@ -83,7 +82,7 @@ public sealed class FitTests
         await using var service = await StartAsync();
         var events = Generated(seed: 6);
         await AppendAsync(service, events);
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var fits = service.Services.GetRequiredService<ModelFits>();
         var one = await fits.OfAsync(Read(service, Chain), atLeast: 0, report: null, CancellationToken.None);
         Assert.Same(one, await fits.OfAsync(Read(service, Chain.Replace("chain", "other", StringComparison.Ordinal)), atLeast: one.Position, report: null, CancellationToken.None));
@@ -96,7 +95,7 @@ public sealed class FitTests
 
         IEvent[] later = [Click("p0", "late", 3), Click("p4", "late", 2), Order("late", "late")];
         await AppendAsync(service, later);
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var newer = await fits.OfAsync(Read(service, Chain), atLeast: one.Position + 1, report: null, CancellationToken.None);
         Assert.True(newer.Position > one.Position);
         Assert.Equal(Fitting.Of([.. events, .. later], Read(service, Chain)).Effects.AsEnumerable(), newer.Fit.Effects);
@@ -113,7 +112,7 @@ public sealed class FitTests
         }
 
         await AppendAsync(service, [.. clicks, Click("p0", "buyer", 1), Order("1", "buyer")]);
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var (replay, _) = await ReplayAsync(service, Chain);
         var failed = await StateAsync(service, replay, "failed");
         Assert.Equal("The model markov of order 2 has more than 20000 states on these journeys; a lower order has fewer.", failed.GetProperty("reason").GetString());
@@ -144,29 +143,7 @@ public sealed class FitTests
     }
 
     private static Task<JsonElement> StateAsync(TestService service, Guid replay, string state) =>
-        UntilAsync(service, $"/v1/replays/{replay}", json => json.GetProperty("state").GetString() == state);
-
-    private static Task ProjectedAsync(TestService service) => UntilAsync(service, "/v1/status", json =>
-    {
-        var attribution = json.GetProperty("services").EnumerateArray().First(s => s.GetProperty("name").GetString() == "attribution");
-        return attribution.GetProperty("projector").GetInt64() == attribution.GetProperty("log").GetInt64();
-    });
-
-    private static async Task<JsonElement> UntilAsync(TestService service, string path, Func<JsonElement, bool> fact)
-    {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            var answer = await service.GetAsync(path);
-            if (answer.Status == HttpStatusCode.OK && fact(answer.Json))
-            {
-                return answer.Json;
-            }
-
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), answer.Text);
-            await Task.Delay(20);
-        }
-    }
+        service.UntilAsync($"/v1/replays/{replay}", json => json.GetProperty("state").GetString() == state);
 
     private static Rules Read(TestService service, string rules)
     {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -30,15 +29,15 @@ public sealed class ReceiptsTests
         var before = await ReadAllAsync(service);
         Assert.All(before, read => Assert.Equal("1", read.Generation));
 
-        var replay = await ReplayAsync(service, """{"rulesVersion":1}""");
+        var replay = await service.ReplayAsync("""{"rulesVersion":1}""");
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
-        await FoldedAsync(service);
+        await service.ProjectedAsync();
         var after = await ReadAllAsync(service);
         Assert.All(after, read => Assert.Equal("2", read.Generation));
         Assert.Equal(before.Select(read => read.Body), after.Select(read => read.Body));
 
         // Another model is another decision, so the comparison could fail.
-        replay = await ReplayAsync(service, """{"rules":{"name":"linear","model":{"kind":"linear"}}}""");
+        replay = await service.ReplayAsync("""{"rules":{"name":"linear","model":{"kind":"linear"}}}""");
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
         Assert.All((await ReadAllAsync(service)).Zip(after), pair => Assert.NotEqual(pair.Second.Body, pair.First.Body));
     }
@@ -62,7 +61,7 @@ public sealed class ReceiptsTests
         await TakeInAsync(service, identity);
         var suspended = new PartnerSuspended { EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = s_at.AddDays(-1), PartnerId = "charlie" };
         await TakeInAsync(service, suspended);
-        var replay = await ReplayAsync(service, """{"rules":{"name":"linear","model":{"kind":"linear"},"suspended":"pass-on"}}""");
+        var replay = await service.ReplayAsync("""{"rules":{"name":"linear","model":{"kind":"linear"},"suspended":"pass-on"}}""");
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
 
         var history = await UntilRevisedAsync(service, revisions: 6);
@@ -128,52 +127,15 @@ public sealed class ReceiptsTests
     private static async Task TakeInAsync(TestService service, params IEvent[] events)
     {
         await service.Services.GetRequiredService<IntakeWriter>().AppendAsync([.. events.Select(IntakeWriter.ToNewEvent)], handover: null, CancellationToken.None);
-        await FoldedAsync(service);
-    }
-
-    private static async Task FoldedAsync(TestService service)
-    {
-        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
-        var waited = Stopwatch.StartNew();
-        while (await log.CheckpointAsync("projector", CancellationToken.None) != await log.LastPositionAsync(CancellationToken.None))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), (await service.GetAsync("/ready")).Text);
-            await Task.Delay(10);
-        }
-    }
-
-    private static async Task<Guid> ReplayAsync(TestService service, string request)
-    {
-        var replay = (await service.PostAsync("/v1/replays", request)).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
-        var waited = Stopwatch.StartNew();
-        while ((await service.GetAsync($"/v1/replays/{replay}")).Json.GetProperty("state").GetString() != "ready")
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), "the replay is not ready");
-            await Task.Delay(10);
-        }
-
-        return replay;
+        await service.ProjectedAsync();
     }
 
     private static async Task<JsonElement> HistoryAsync(TestService service) =>
         (await service.GetAsync($"/v1/receipts/{s_conversion}")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("history");
 
     /// <summary>What a promotion changed is told a moment after it.</summary>
-    private static async Task<JsonElement> UntilRevisedAsync(TestService service, int revisions)
-    {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            var history = await HistoryAsync(service);
-            if (history.GetProperty("revisions").GetArrayLength() >= revisions)
-            {
-                return history;
-            }
-
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), $"{history}");
-            await Task.Delay(20);
-        }
-    }
+    private static async Task<JsonElement> UntilRevisedAsync(TestService service, int revisions) =>
+        (await service.UntilAsync($"/v1/receipts/{s_conversion}", receipt => receipt.GetProperty("history").GetProperty("revisions").GetArrayLength() >= revisions)).GetProperty("history");
 
     private static async Task<Read[]> ReadAllAsync(TestService service) =>
     [

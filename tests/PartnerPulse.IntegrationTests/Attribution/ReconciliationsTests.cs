@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -255,16 +254,8 @@ public sealed class ReconciliationsTests
                 app.MapAttribution();
                 app.MapConversions();
             });
-        var replay = Text((await service.PostAsync(
-            "/v1/replays",
-            """{"rules":{"name":"paid","model":{"kind":"first-touch"},"windowDays":30,"bots":"include","coupon":"ignore","evidence":["click-id","visitor-cookie"],"commission":[{"percent":20}]}}""")).AssertStatus(HttpStatusCode.Accepted).Json, "id");
-        var waited = Stopwatch.StartNew();
-        while (Text((await service.GetAsync($"/v1/replays/{replay}")).Json, "state") != "ready")
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), "the replay is not ready");
-            await Task.Delay(20);
-        }
-
+        var replay = await service.ReplayAsync(
+            """{"rules":{"name":"paid","model":{"kind":"first-touch"},"windowDays":30,"bots":"include","coupon":"ignore","evidence":["click-id","visitor-cookie"],"commission":[{"percent":20}]}}""");
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
         return service;
     }
@@ -272,14 +263,9 @@ public sealed class ReconciliationsTests
     /// <summary>Waits until so many conversions are judged, and everything in the log is folded.</summary>
     private static async Task SettledAsync(TestService service, EventLog log, long conversions)
     {
-        var waited = Stopwatch.StartNew();
-        while (!(await service.GetAsync("/v1/status")).Json.GetProperty("settled").GetBoolean()
-            || await log.CheckpointAsync("projector", CancellationToken.None) != await log.LastPositionAsync(CancellationToken.None)
-            || await CountAsync() < conversions)
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), (await service.GetAsync("/v1/status")).Text);
-            await Task.Delay(20);
-        }
+        await Waits.UntilAsync($"{conversions} conversions are judged", async () => await CountAsync() >= conversions);
+        await service.SettledAsync();
+        await service.ProjectedAsync();
 
         async Task<long> CountAsync()
         {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -37,7 +36,7 @@ public sealed class ReplayTests
             $"insert into attribution.decisions values (2, '{stuck}', 's', 'o', now(), 'EUR', 0, 0, false, null, false)");
         var replay = await RequestAsync(service, "linear");
         using var progress = new Progress(service, replay);
-        var waiting = await UntilAsync(service, replay, view => view.GetProperty("done").GetInt64() == 2_000);
+        var waiting = await service.UntilAsync($"/v1/replays/{replay}", view => view.GetProperty("done").GetInt64() == 2_000);
         Assert.Equal("running", waiting.GetProperty("state").GetString());
         Assert.Equal(Orders, waiting.GetProperty("total").GetInt64());
         var (rate, eta) = (waiting.GetProperty("rate").GetDouble(), waiting.GetProperty("etaSeconds").GetDouble());
@@ -45,14 +44,14 @@ public sealed class ReplayTests
         await progress.UntilAsync(view => view.GetProperty("done").GetInt64() == 2_000);
 
         var discarding = service.DeleteAsync($"/v1/replays/{replay}");
-        await UntilAsync(async () => await ScalarAsync<long>(
+        await Waits.UntilAsync("the discard waits for the replay", async () => await ScalarAsync<long>(
             source, "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'") == 1);
         await held.RollbackAsync();
         (await discarding).AssertStatus(HttpStatusCode.NoContent);
         Assert.Equal("discarded", (await progress.LastAsync()).GetProperty("state").GetString());
 
         // It stopped before the third chunk, and nothing of it is left.
-        await UntilAsync(async () => await ScalarAsync<long>(source, "select folded_to from attribution.generations where generation = 2") == -1);
+        await Waits.UntilAsync("it is emptied", async () => await ScalarAsync<long>(source, "select folded_to from attribution.generations where generation = 2") == -1);
         Assert.InRange(await ScalarAsync<long>(source, "select done from attribution.generations where generation = 2"), 2_000, 4_000);
         Assert.Equal(0L, await ScalarAsync<long>(source, "select (select count(*) from attribution.decisions where generation = 2) + (select count(*) from attribution.credits where generation = 2)"));
         Assert.Equal(Orders, await ScalarAsync<long>(source, "select count(*) from attribution.decisions where generation = 1"));
@@ -78,7 +77,7 @@ public sealed class ReplayTests
         Assert.Equal("ready", (await progress.LastAsync()).GetProperty("state").GetString());
         foreach (var replay in replays)
         {
-            await UntilAsync(service, replay, view => view.GetProperty("state").GetString() == "ready");
+            await service.ReadyAsync(replay);
         }
 
         for (var generation = 2; generation <= 4; generation++)
@@ -99,7 +98,7 @@ public sealed class ReplayTests
         await RunAsync(other, "update attribution.generations set engine_version = 'older' where generation = 2");
         await RunAsync(other, "select pg_advisory_unlock_all()");
 
-        var failed = await UntilAsync(service, replay, view => view.GetProperty("state").GetString() == "failed");
+        var failed = await service.UntilAsync($"/v1/replays/{replay}", view => view.GetProperty("state").GetString() == "failed");
         Assert.Contains("Engine older began it", failed.GetProperty("reason").GetString(), StringComparison.Ordinal);
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.Conflict);
     }
@@ -109,7 +108,7 @@ public sealed class ReplayTests
         var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
         var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
         await log.AppendAsync(Enumerable.Range(0, Orders).SelectMany(Order).Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
-        await UntilAsync(async () => await log.CheckpointAsync("projector", CancellationToken.None) == await log.LastPositionAsync(CancellationToken.None));
+        await service.ProjectedAsync();
         return service;
     }
 
@@ -144,32 +143,6 @@ public sealed class ReplayTests
         var all = (await service.GetAsync("/v1/replays")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("replays").EnumerateArray()
             .ToDictionary(view => view.GetProperty("id").GetGuid(), view => view.GetProperty("state").GetString()!);
         return [.. replays.Select(id => all[id])];
-    }
-
-    private static async Task<JsonElement> UntilAsync(TestService service, Guid replay, Func<JsonElement, bool> holds)
-    {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            var view = (await service.GetAsync($"/v1/replays/{replay}")).AssertStatus(HttpStatusCode.OK).Json;
-            if (holds(view))
-            {
-                return view;
-            }
-
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"{view}");
-            await Task.Delay(20);
-        }
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        var waited = Stopwatch.StartNew();
-        while (!await holds())
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60));
-            await Task.Delay(20);
-        }
     }
 
     private static async Task<T> ScalarAsync<T>(NpgsqlDataSource source, string sql)

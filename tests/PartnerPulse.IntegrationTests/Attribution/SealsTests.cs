@@ -4,6 +4,7 @@ using Npgsql;
 using PartnerPulse.Attribution.Seals;
 using PartnerPulse.Contracts;
 using PartnerPulse.IntegrationTests.EndToEnd;
+using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
 
 namespace PartnerPulse.IntegrationTests.Attribution;
@@ -206,7 +207,7 @@ public sealed class SealsTests : IDisposable
         await ExecuteAsync(log, "update attribution.mt_events set timestamp = now() where seq_id = (select max(to_position) from attribution.seals)");
         await using var fourth = await ThreeServices.StartAsync(Settings, second);
         await fourth.ClickAsync("acme", "phone", daysAgo: 1);
-        await ThreeServices.UntilAsync(async () =>
+        await Waits.UntilAsync("it says why it does not sign", async () =>
             (await fourth.Service.GetAsync("/ready", scope: null)).AssertStatus(HttpStatusCode.OK).Text.Contains("is not what was sealed", StringComparison.Ordinal));
     }
 
@@ -238,7 +239,7 @@ public sealed class SealsTests : IDisposable
         UserAgent = "Mozilla/5.0 (X11; Linux x86_64)", Via = ClickVia.Redirect,
     }));
 
-    private static Task SealedAsync(ThreeServices system) => ThreeServices.UntilAsync(async () =>
+    private static Task SealedAsync(ThreeServices system) => Waits.UntilAsync("all is sealed and signed", async () =>
         await system.ScalarAsync<bool>(
             """
             select coalesce((select max(page) from attribution.seal_checkpoints) = (select max(page) from attribution.seals)

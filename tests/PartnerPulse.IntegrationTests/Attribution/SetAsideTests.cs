@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using PartnerPulse.Attribution;
@@ -29,7 +28,7 @@ public sealed class SetAsideTests
             },
             app => app.MapAttribution());
 
-        await SettledAsync(service);
+        await service.SettledAsync();
         var aside = (await service.GetAsync("/v1/set-aside")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("events").EnumerateArray().ToArray();
         Assert.Equal(bad.Select(e => e.EventId).Order(), aside.Select(row => row.GetProperty("eventId").GetGuid()).Order());
         Assert.All(aside, row =>
@@ -60,7 +59,7 @@ public sealed class SetAsideTests
                 builder.Services.AddSenderStatus("list", "list");
             },
             app => app.MapAttribution());
-        await SettledAsync(service);
+        await service.SettledAsync();
 
         var aside = (await service.GetAsync("/v1/set-aside")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("events").EnumerateArray().ToArray();
         Assert.Equal(
@@ -70,16 +69,6 @@ public sealed class SetAsideTests
         (await service.PostAsync($"/v1/set-aside/{aside[0].GetProperty("id")}/return", body: null)).AssertFault(HttpStatusCode.Conflict, "type", "is not an event that this version knows");
         var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
         Assert.Equal(2, (await log.FindAsync([good.EventId, better.EventId], CancellationToken.None)).Count);
-    }
-
-    private static async Task SettledAsync(TestService service)
-    {
-        var waited = Stopwatch.StartNew();
-        while (!(await service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("settled").GetBoolean())
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), (await service.GetAsync("/v1/status")).Text);
-            await Task.Delay(20);
-        }
     }
 
     private static (string Type, byte[] Data) Written(IEvent e) => (EventTypes.Of(e).Name, EventTypes.Serialize(e));

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -44,7 +43,7 @@ public sealed class StatementsTests
         (await service.PostAsync("/v1/statements/2024-01/close", """{"payableAsOf":"2024-02-16"}""")).AssertFault(HttpStatusCode.Conflict, "payableAsOf", "was closed as of 2024-02-15");
 
         await AppendAsync(log, Refund("1001", "r-1", 5_000));
-        var entries = (await SettledAsync(service, log, "/v1/ledger?partner=alpha")).Json.GetProperty("entries").EnumerateArray().ToArray();
+        var entries = (await FoldedAsync(service, "/v1/ledger?partner=alpha")).Json.GetProperty("entries").EnumerateArray().ToArray();
         Assert.Equal(["2024-01 credit 20.00", "2024-02 adjustment -10.00"], entries.Select(e => $"{e.GetProperty("period")} {e.GetProperty("kind")} {e.GetProperty("commission")}"));
         Assert.Equal("2024-02-19", entries[0].GetProperty("payableFrom").GetString());
         (await service.PostAsync("/v1/statements/2024-02/close", """{"payableAsOf":"2024-03-15"}""")).AssertStatus(HttpStatusCode.Created);
@@ -58,7 +57,7 @@ public sealed class StatementsTests
 
         // All of it back after the payout: the partner owes, and is not paid before that is earned again.
         await AppendAsync(log, Refund("1001", "r-2", 5_000));
-        await SettledAsync(service, log, "/v1/ledger");
+        await FoldedAsync(service, "/v1/ledger");
         (await service.PostAsync("/v1/statements/2024-03/close", """{"payableAsOf":"2024-04-15"}""")).AssertStatus(HttpStatusCode.Created);
         var march = await service.GetAsync("/v1/statements/2024-03");
         Assert.Equal("alpha EUR amount -50.00 opening 0.00 earned 0.00 adjusted -10.00 held 0.00 payable 0.00 carried -10.00", Assert.Single(Lines(march)));
@@ -69,7 +68,7 @@ public sealed class StatementsTests
         Assert.Equal(january.Text, (await service.GetAsync($"/v1/statements/{january.Json.GetProperty("id").GetString()}")).Text);
         var ledger = (await service.GetAsync("/v1/ledger")).Text;
         (await service.PostAsync("/v1/rebuild", body: null)).AssertStatus(HttpStatusCode.Accepted);
-        Assert.Equal(ledger, (await SettledAsync(service, log, "/v1/ledger")).Text);
+        Assert.Equal(ledger, (await FoldedAsync(service, "/v1/ledger")).Text);
         Assert.Equal(january.Text, (await service.GetAsync("/v1/statements/2024-01")).Text);
         foreach (var period in new[] { "2024-01", "2024-02", "2024-03" })
         {
@@ -142,38 +141,23 @@ public sealed class StatementsTests
     private static async Task<TestService> StartAsync()
     {
         var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
-        var replay = (await service.PostAsync(
-            "/v1/replays", """{"rules":{"name":"paid","model":{"kind":"first-touch"},"windowDays":60,"bots":"include","commission":[{"percent":20}]}}""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
-        var waited = Stopwatch.StartNew();
-        while ((await service.GetAsync($"/v1/replays/{replay}")).Json.GetProperty("state").GetString() != "ready")
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), "the replay is not ready");
-            await Task.Delay(20);
-        }
-
+        var replay = await service.ReplayAsync(
+            """{"rules":{"name":"paid","model":{"kind":"first-touch"},"windowDays":60,"bots":"include","commission":[{"percent":20}]}}""");
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
-        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
-        await SettledAsync(service, log, "/v1/ledger");
+        await service.ProjectedAsync();
         return service;
     }
 
     /// <summary>Asks when everything in the log is folded.</summary>
-    private static async Task<Answer> SettledAsync(TestService service, EventLog log, string path)
+    private static async Task<Answer> FoldedAsync(TestService service, string path)
     {
-        var waited = Stopwatch.StartNew();
-        while (await log.CheckpointAsync("projector", CancellationToken.None) != await log.LastPositionAsync(CancellationToken.None))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), (await service.GetAsync("/ready")).Text);
-            await Task.Delay(20);
-        }
-
+        await service.ProjectedAsync();
         return (await service.GetAsync(path)).AssertStatus(HttpStatusCode.OK);
     }
 
     private static async Task<(string State, string Earned)> EarnedAsync(TestService service, string period)
     {
-        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
-        var view = (await SettledAsync(service, log, $"/v1/statements/{period}")).Json;
+        var view = (await FoldedAsync(service, $"/v1/statements/{period}")).Json;
         return (view.GetProperty("state").GetString()!, view.GetProperty("totals")[0].GetProperty("earned").GetString()!);
     }
 

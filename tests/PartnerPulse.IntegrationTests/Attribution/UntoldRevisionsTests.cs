@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
@@ -35,11 +34,11 @@ public sealed class UntoldRevisionsTests
         events.AddRange([Click("alpha", "alone", 1), Order("alone"), Order("nobody")]);
         events.AddRange([Click("alpha", "tried", 2, test: true), Click("bravo", "tried", 1, test: true), Order("tried", test: true)]);
         await log.AppendAsync(events.Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
-        await ProjectedAsync(service, log);
+        await service.ProjectedAsync();
         var first = await RevisionsAsync(log, after: 0);
         Assert.Equal(Contested + 3, first.Length);
 
-        var lastTouch = await ReplayAsync(service, "last-touch");
+        var lastTouch = await service.ReplayAsync("""{"rules":{"name":"last-touch","model":{"kind":"last-touch"},"windowDays":60}}""");
         var before = await log.LastPositionAsync(CancellationToken.None);
         (await service.PostAsync($"/v1/replays/{lastTouch}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
         var told = await UntilAsync(log, before, Contested + 1);
@@ -62,7 +61,7 @@ public sealed class UntoldRevisionsTests
         var settled = await log.LastPositionAsync(CancellationToken.None);
         (await service.PostAsync("/v1/rebuild", body: null)).AssertStatus(HttpStatusCode.Accepted);
         (await service.PostAsync($"/v1/replays/{lastTouch}/promotion", body: null)).AssertStatus(HttpStatusCode.OK);
-        await ProjectedAsync(service, log);
+        await service.ProjectedAsync();
         Assert.Empty(await RevisionsAsync(log, settled));
 
         // The way back is: each conversion again, under ids of its own.
@@ -96,7 +95,7 @@ public sealed class UntoldRevisionsTests
         }
 
         var told = await UntilAsync(log, position, 2);
-        await ProjectedAsync(service, log);
+        await service.ProjectedAsync();
         Assert.Equal(2, (await RevisionsAsync(log, position)).Length);
         var fresh = Assert.Single(told, r => r.ConversionId == ConversionOf("new"));
         Assert.Equal((0, "bravo"), (fresh.Before.Count, Assert.Single(fresh.After).PartnerId));
@@ -127,48 +126,16 @@ public sealed class UntoldRevisionsTests
         Assert.Equal((ConversionOf("early"), 0, "alpha"), (told.ConversionId, told.Before.Count, Assert.Single(told.After).PartnerId));
     }
 
-    private static async Task<Guid> ReplayAsync(TestService service, string model)
-    {
-        var replay = (await service.PostAsync(
-            "/v1/replays", $$"""{"rules":{"name":"{{model}}","model":{"kind":"{{model}}"},"windowDays":60} }""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
-        var waited = Stopwatch.StartNew();
-        while ((await service.GetAsync($"/v1/replays/{replay}")).Json.GetProperty("state").GetString() != "ready")
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), "the replay is not ready");
-            await Task.Delay(20);
-        }
-
-        return replay;
-    }
-
     /// <summary>Waits until so many revisions are in the log after a position, and everything before them is folded.</summary>
     private static async Task<CreditsRevised[]> UntilAsync(EventLog log, long after, int count)
     {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            var revisions = await RevisionsAsync(log, after);
-            if (revisions.Length >= count)
-            {
-                Assert.Equal(count, revisions.Length);
-                return revisions;
-            }
-
-            Assert.True(
-                waited.Elapsed < TimeSpan.FromSeconds(60),
-                $"{revisions.Length} of {count} revisions are told after {after}; the log ends at {await log.LastPositionAsync(CancellationToken.None)}, folded is {await log.CheckpointAsync("projector", CancellationToken.None)}");
-            await Task.Delay(50);
-        }
-    }
-
-    private static async Task ProjectedAsync(TestService service, EventLog log)
-    {
-        var waited = Stopwatch.StartNew();
-        while (await log.CheckpointAsync("projector", CancellationToken.None) != await log.LastPositionAsync(CancellationToken.None))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), (await service.GetAsync("/ready")).Text);
-            await Task.Delay(20);
-        }
+        CreditsRevised[] revisions = [];
+        await Waits.UntilAsync(
+            $"{count} revisions are told after {after}",
+            async () => (revisions = await RevisionsAsync(log, after)).Length >= count,
+            async () => $"{revisions.Length} are; the log ends at {await log.LastPositionAsync(CancellationToken.None)}, folded is {await log.CheckpointAsync("projector", CancellationToken.None)}");
+        Assert.Equal(count, revisions.Length);
+        return revisions;
     }
 
     private static async Task<CreditsRevised[]> RevisionsAsync(EventLog log, long after)

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text;
@@ -66,7 +65,7 @@ public sealed class WhatIfTests
     {
         await using var service = await StartAsync();
         await AppendAsync(service, Facts(seed: 3, people: 120));
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var (from, to) = ("2026-03-08", "2026-04-20T12:00:00Z");
         var query = $"?from={from}&to={to}";
         var compared = (await service.PostAsync($"/v1/comparisons{query}", $$"""{"ruleSets":[{{string.Join(',', s_documents)}}]}""")).AssertStatus(HttpStatusCode.OK).Json;
@@ -95,7 +94,7 @@ public sealed class WhatIfTests
     {
         await using var service = await StartAsync();
         await AppendAsync(service, Facts(seed: 4, people: 20));
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
         var before = await log.LastPositionAsync(CancellationToken.None);
 
@@ -121,9 +120,9 @@ public sealed class WhatIfTests
     {
         await using var service = await StartAsync();
         await AppendAsync(service, Facts(seed: 5, people: 200));
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         (await service.PostAsync("/v1/statements/2026-03/close", body: null)).AssertStatus(HttpStatusCode.Created);
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var replay = await ReplayAsync(service, s_documents[4]);
 
         var orders = new List<JsonElement>();
@@ -215,7 +214,7 @@ public sealed class WhatIfTests
 
     private static async Task AssertIsReplayAsync(TestService service, TestService without, string document)
     {
-        await ProjectedAsync(service);
+        await service.ProjectedAsync();
         var whatIf = (await service.PostAsync("/v1/what-if", document)).AssertStatus(HttpStatusCode.OK).Json;
         var streamed = (await without.PostAsync("/v1/what-if", document)).AssertStatus(HttpStatusCode.OK).Json;
         Assert.Equal(("memory", "table"), (whatIf.GetProperty("source").GetString(), streamed.GetProperty("source").GetString()));
@@ -231,25 +230,7 @@ public sealed class WhatIfTests
         (await service.DeleteAsync($"/v1/replays/{replay}")).AssertStatus(HttpStatusCode.NoContent);
     }
 
-    private static async Task<Guid> ReplayAsync(TestService service, string document)
-    {
-        var id = (await service.PostAsync("/v1/replays", $$"""{"rules":{{document}}}""")).AssertStatus(HttpStatusCode.Accepted).Json.GetProperty("id").GetGuid();
-        for (var waited = Stopwatch.StartNew(); (await service.GetAsync($"/v1/replays/{id}")).Json.GetProperty("state").GetString() != "ready"; await Task.Delay(20))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), "The replay is not ready within 30 seconds.");
-        }
-
-        return id;
-    }
-
-    private static async Task ProjectedAsync(TestService service)
-    {
-        var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
-        for (var waited = Stopwatch.StartNew(); await log.CheckpointAsync("projector", CancellationToken.None) < await log.LastPositionAsync(CancellationToken.None); await Task.Delay(20))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), "The log is not projected within 30 seconds.");
-        }
-    }
+    private static Task<Guid> ReplayAsync(TestService service, string document) => service.ReplayAsync($$"""{"rules":{{document}}}""");
 
     private static async Task<string> TextAsync(TestService service, string path, string accept, string? body = null)
     {

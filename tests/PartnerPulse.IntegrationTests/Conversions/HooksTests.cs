@@ -233,11 +233,7 @@ public sealed class HooksTests(HooksFixture fixture) : IClassFixture<HooksFixtur
             Status(await DeliverAsync(service, "shopify", shop, bodies[2], "orders/paid")),
         });
 
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (!(await service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("settled").GetBoolean())
-        {
-            await Task.Delay(20, limit.Token); // Between two looks at the status, which nothing announces.
-        }
+        await service.SettledAsync();
 
         var receipt = (await service.GetAsync($"/v1/receipts?source=shopify&orderId={_order}")).AssertStatus(HttpStatusCode.OK).Json;
         Assert.Equal(("350.00", "350.00"), (receipt.GetProperty("conversion").GetProperty("amount").GetString(), receipt.GetProperty("conversion").GetProperty("net").GetString()));

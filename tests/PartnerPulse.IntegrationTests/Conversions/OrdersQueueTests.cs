@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Text;
 using Npgsql;
@@ -32,8 +31,8 @@ public sealed class OrdersQueueTests
         await shop.SendAsync(Sale("6"), "application/json", ("cloudEvents:specversion", "1.0"), ("cloudEvents:id", "e-3"), ("cloudEvents:source", "/shop"), ("cloudEvents:type", "order.paid"));
         await shop.SendAsync(Sale("1"));
 
-        await UntilAsync("all are recorded", async () => await RecordedAsync(service) == 7);
-        await UntilAsync("the queue is empty", async () => await shop.CountAsync(OrdersBroker.Orders) == 0);
+        await Waits.UntilAsync("all are recorded", async () => await RecordedAsync(service) == 7);
+        await Waits.UntilAsync("the queue is empty", async () => await shop.CountAsync(OrdersBroker.Orders) == 0);
         Assert.Equal("40.00", (await service.GetAsync($"/v1/conversions/shop/{_order}-1")).Json.GetProperty("net").GetString());
         Assert.Equal(0u, await shop.CountAsync(OrdersBroker.Errors));
     }
@@ -51,8 +50,8 @@ public sealed class OrdersQueueTests
         await shop.SendAsync(Sale("1", amount: "50.00"));
         await shop.SendAsync(Sale("6"));
 
-        await UntilAsync("the neighbours are recorded", async () => await RecordedAsync(service) == 3);
-        await UntilAsync("the others are aside", async () => await shop.CountAsync(OrdersBroker.Errors) == 5);
+        await Waits.UntilAsync("the neighbours are recorded", async () => await RecordedAsync(service) == 3);
+        await Waits.UntilAsync("the others are aside", async () => await shop.CountAsync(OrdersBroker.Errors) == 5);
         var body = (await service.GetAsync("/v1/orders/errors")).AssertStatus(HttpStatusCode.OK).Json;
         Assert.Equal(5, body.GetProperty("total").GetInt32());
         Assert.Equal(
@@ -76,19 +75,19 @@ public sealed class OrdersQueueTests
         var refund = $$"""{"source":"shop","orderId":"{{_order}}-1","adjustmentId":"r-1","amount":"-9.90","reason":"refund"}""";
         await shop.SendAsync(refund);
         await shop.SendAsync("nothing");
-        await UntilAsync("both are aside", async () => await shop.CountAsync(OrdersBroker.Errors) == 2);
+        await Waits.UntilAsync("both are aside", async () => await shop.CountAsync(OrdersBroker.Errors) == 2);
         var errors = (await service.GetAsync("/v1/orders/errors")).Json.GetProperty("errors");
         Assert.Equal("is required while the order is not known", errors[0].GetProperty("faults")[0].GetProperty("reason").GetString());
         (await service.PostAsync("/v1/conversions", Sale("1"))).AssertStatus(HttpStatusCode.Created);
 
         (await service.PostAsync($"/v1/orders/errors/{errors[0].GetProperty("id").GetString()}/return", body: null)).AssertStatus(HttpStatusCode.NoContent);
 
-        await UntilAsync("the refund counts", async () => (await service.GetAsync($"/v1/conversions/shop/{_order}-1")).Json.GetProperty("net").GetString() == "40.00");
+        await Waits.UntilAsync("the refund counts", async () => (await service.GetAsync($"/v1/conversions/shop/{_order}-1")).Json.GetProperty("net").GetString() == "40.00");
         (await service.PostAsync("/v1/orders/errors/nobody/return", body: null)).AssertFault(HttpStatusCode.NotFound, "id", "'nobody' is not among");
 
         // The other is at fault as before: it goes round once and no further.
         Assert.Equal(1, (await service.PostAsync("/v1/orders/errors/return", body: null)).AssertStatus(HttpStatusCode.OK).Json.GetProperty("returned").GetInt32());
-        await UntilAsync("it is aside again", async () => await shop.CountAsync(OrdersBroker.Errors) == 1);
+        await Waits.UntilAsync("it is aside again", async () => await shop.CountAsync(OrdersBroker.Errors) == 1);
         var id = (await service.GetAsync("/v1/orders/errors")).Json.GetProperty("errors")[0].GetProperty("id").GetString();
         (await service.DeleteAsync($"/v1/orders/errors/{id}")).AssertStatus(HttpStatusCode.NoContent);
         Assert.Equal(0u, await shop.CountAsync(OrdersBroker.Errors));
@@ -105,7 +104,7 @@ public sealed class OrdersQueueTests
         var first = await StartAsync(tunnel.Address);
         for (var cut = 1; cut <= 3; cut++)
         {
-            await UntilAsync("some more are recorded", async () => await RecordedAsync(first) >= cut * 300);
+            await Waits.UntilAsync("some more are recorded", async () => await RecordedAsync(first) >= cut * 300);
             tunnel.Cut();
             tunnel.Mend();
         }
@@ -113,8 +112,8 @@ public sealed class OrdersQueueTests
         await using var second = await StartAsync(tunnel.Address, first);
         await first.DisposeAsync();
 
-        await UntilAsync("all are recorded", async () => await RecordedAsync(second) == Orders);
-        await UntilAsync("and acknowledged", async () => await shop.CountAsync(OrdersBroker.Orders) == 0);
+        await Waits.UntilAsync("all are recorded", async () => await RecordedAsync(second) == Orders);
+        await Waits.UntilAsync("and acknowledged", async () => await shop.CountAsync(OrdersBroker.Orders) == 0);
         Assert.Equal(0u, await shop.CountAsync(OrdersBroker.Errors));
     }
 
@@ -124,7 +123,7 @@ public sealed class OrdersQueueTests
         await using var shop = await Shop.OpenAsync();
         await using var service = await StartAsync(shop.Broker);
         await shop.SendAsync(Sale("0"));
-        await UntilAsync("the queue is listened to", async () => await RecordedAsync(service) == 1);
+        await Waits.UntilAsync("the queue is listened to", async () => await RecordedAsync(service) == 1);
 
         // Whoever holds the log's lock keeps every append from committing.
         await using var connection = new NpgsqlConnection(service.Database);
@@ -134,13 +133,13 @@ public sealed class OrdersQueueTests
             await using var command = new NpgsqlCommand("select pg_advisory_xact_lock(hashtextextended('pulse:conversions.mt_events', 0))", connection);
             await command.ExecuteNonQueryAsync();
             await shop.SendAsync(Sale("1"));
-            await UntilAsync("the append waits for the lock", async () => await ScalarAsync(service, "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())") > 0);
+            await Waits.UntilAsync("the append waits for the lock", async () => await ScalarAsync(service, "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())") > 0);
             await service.DisposeAsync();
         }
 
-        await UntilAsync("the message is back in the queue", async () => await shop.CountAsync(OrdersBroker.Orders) == 1);
+        await Waits.UntilAsync("the message is back in the queue", async () => await shop.CountAsync(OrdersBroker.Orders) == 1);
         await using var next = await StartAsync(shop.Broker, service);
-        await UntilAsync("it is recorded", async () => await RecordedAsync(next) == 2);
+        await Waits.UntilAsync("it is recorded", async () => await RecordedAsync(next) == 2);
     }
 
     [PostgresFact]
@@ -171,14 +170,6 @@ public sealed class OrdersQueueTests
         await connection.OpenAsync();
         await using var command = new NpgsqlCommand(sql, connection);
         return (long)(await command.ExecuteScalarAsync())!;
-    }
-
-    private static async Task UntilAsync(string fact, Func<Task<bool>> holds)
-    {
-        for (var waited = Stopwatch.StartNew(); !await holds(); await Task.Delay(20))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"Not after a minute: {fact}.");
-        }
     }
 
     /// <summary>A shop with a connection of its own.</summary>

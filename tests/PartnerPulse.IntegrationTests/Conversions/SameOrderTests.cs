@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
@@ -40,11 +39,11 @@ public sealed class SameOrderTests(ITestOutputHelper output)
         }
 
         await UntilGoneOverAsync(service);
-        await UntilAsync("the one set aside says so", async () => (await ReceiptAsync(service, "network", "N-7"))?.GetProperty("decision").GetString() == "not-credited");
+        await Waits.UntilAsync("the one set aside says so", async () => (await ReceiptAsync(service, "network", "N-7"))?.GetProperty("decision").GetString() == "not-credited");
         var aside = (await ReceiptAsync(service, "network", "N-7"))!.Value;
         Assert.Equal("same-order", aside.GetProperty("reason").GetString());
         Assert.Equal("stripe/pi_1", $"{aside.GetProperty("sameOrder").GetProperty("source").GetString()}/{aside.GetProperty("sameOrder").GetProperty("orderId").GetString()}");
-        await UntilAsync("the one kept is credited", async () => (await ReceiptAsync(service, "stripe", "pi_1"))?.GetProperty("decision").GetString() == "credited");
+        await Waits.UntilAsync("the one kept is credited", async () => (await ReceiptAsync(service, "stripe", "pi_1"))?.GetProperty("decision").GetString() == "credited");
         var shown = (await service.GetAsync("/v1/conversions/network/N-7")).AssertStatus(HttpStatusCode.OK).Json;
         Assert.Equal("pi_1", shown.GetProperty("sameOrderAs")[0].GetProperty("orderId").GetString());
         Assert.Equal(72, shown.GetProperty("sameOrderAs")[0].GetProperty("rule").GetProperty("withinHours").GetInt32());
@@ -53,7 +52,7 @@ public sealed class SameOrderTests(ITestOutputHelper output)
         (await service.PostAsync("/v1/conversions/stripe/pi_1/separate", body: null)).AssertFault(HttpStatusCode.Conflict, "orderId", "is not merged");
         Assert.Equal("separated", (await service.PostAsync("/v1/conversions/network/N-7/separate", body: null)).AssertStatus(HttpStatusCode.OK).Json.GetProperty("status").GetString());
         Assert.Equal("already-separated", (await service.PostAsync("/v1/conversions/network/N-7/separate", body: null)).AssertStatus(HttpStatusCode.OK).Json.GetProperty("status").GetString());
-        await UntilAsync("it is credited again", async () => (await ReceiptAsync(service, "network", "N-7"))?.GetProperty("decision").GetString() == "credited");
+        await Waits.UntilAsync("it is credited again", async () => (await ReceiptAsync(service, "network", "N-7"))?.GetProperty("decision").GetString() == "credited");
 
         // For good: what is declared later does not merge it again.
         (await service.PutAsync("/v1/order-identities", Identities.Replace("72", "71", StringComparison.Ordinal))).AssertStatus(HttpStatusCode.OK);
@@ -192,7 +191,7 @@ public sealed class SameOrderTests(ITestOutputHelper output)
         return answer.Status == HttpStatusCode.OK ? answer.Json : null;
     }
 
-    private static Task UntilGoneOverAsync(TestService service) => UntilAsync("all is gone over", async () =>
+    private static Task UntilGoneOverAsync(TestService service) => Waits.UntilAsync("all is gone over", async () =>
     {
         var body = (await service.GetAsync("/v1/order-identities")).AssertStatus(HttpStatusCode.OK).Json;
         return body.GetProperty("goneOver").GetInt64() == body.GetProperty("log").GetInt64();
@@ -208,13 +207,5 @@ public sealed class SameOrderTests(ITestOutputHelper output)
     {
         var log = service.Services.GetRequiredKeyedService<EventLog>(ConversionsService.Schema);
         return (await log.ReadAllAsync(0, 100_000, CancellationToken.None)).Select(stored => EventTypes.Deserialize(EventTypes.Find(stored.Type)!, stored.Data.Span)).ToArray();
-    }
-
-    private static async Task UntilAsync(string fact, Func<Task<bool>> holds)
-    {
-        for (var waited = Stopwatch.StartNew(); !await holds(); await Task.Delay(20))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"Not after a minute: {fact}.");
-        }
     }
 }

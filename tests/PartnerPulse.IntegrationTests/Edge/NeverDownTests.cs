@@ -37,7 +37,7 @@ public sealed class NeverDownTests
             Assert.Equal((600, 0), (Figure(figures, "clicksWaiting"), Figure(figures, "clicksLost")));
             Assert.InRange(Figure(figures, "oldestWaitingSeconds"), 7_199, 7_300);
             Assert.InRange(Figure(figures, "spoolBytes"), 600 * 150, 600 * 1_000);
-            await UntilAsync(async () => (await ReadyAsync(edge)).Body.ToString().Contains("the catalogue cannot be read", StringComparison.Ordinal));
+            await Waits.UntilAsync("it says what is amiss", async () => (await ReadyAsync(edge)).Body.ToString().Contains("the catalogue cannot be read", StringComparison.Ordinal));
             var (status, ready) = await ReadyAsync(edge);
             Assert.Equal(HttpStatusCode.OK, status);
             Assert.Contains("600 clicks wait for the bus", ready.GetProperty("reasons").GetProperty("spool").GetString(), StringComparison.Ordinal);
@@ -51,11 +51,11 @@ public sealed class NeverDownTests
 
             // The broker is back, Attribution is not: its queue takes everything.
             tunnel.Mend();
-            await UntilAsync(async () => Figure(await edge.FiguresAsync(), "clicksWaiting") == 0);
+            await Waits.UntilAsync("no click waits", async () => Figure(await edge.FiguresAsync(), "clicksWaiting") == 0);
             Assert.Equal(0, Figure(await edge.FiguresAsync(), "oldestWaitingSeconds"));
             Assert.DoesNotContain("wait for the bus", (await ReadyAsync(edge)).Body.ToString(), StringComparison.Ordinal);
             sent.AddRange(await ClickAsync(edge, 100));
-            await UntilAsync(async () => Figure(await edge.FiguresAsync(), "clicksWaiting") == 0);
+            await Waits.UntilAsync("no click waits", async () => Figure(await edge.FiguresAsync(), "clicksWaiting") == 0);
         }
 
         await using var attribution = await AttributionLog.StartAsync(server);
@@ -78,7 +78,7 @@ public sealed class NeverDownTests
             var clicks = (await edge.ClicksAsync()).Where(c => some.Contains(c.EventId)).ToList();
             Assert.All(clicks, c => Assert.InRange(c.OccurredAt, before, time.GetUtcNow()));
             Assert.Equal(40, clicks.Count);
-            await UntilAsync(async () => Figure(await edge.FiguresAsync(), "clicksWaiting") == 0);
+            await Waits.UntilAsync("no click waits", async () => Figure(await edge.FiguresAsync(), "clicksWaiting") == 0);
             Assert.Equal(HttpStatusCode.OK, (await ReadyAsync(edge)).Status);
         }
 
@@ -148,7 +148,7 @@ public sealed class NeverDownTests
                 Assert.Equal(HttpStatusCode.ServiceUnavailable, (await edge.ImportAsync($$"""{"partner":"acme","occurredAt":"2026-01-02T03:04:05Z","userAgent":"{{new string('u', 1_900)}}"}""")).Status);
 
                 await TmpfsFactAttribute.RunAsync("mount", "-o", "remount,size=30m", folder);
-                await UntilAsync(async () => (await ReadyAsync(edge)).Status == HttpStatusCode.OK);
+                await Waits.UntilAsync("it is ready", async () => (await ReadyAsync(edge)).Status == HttpStatusCode.OK);
                 kept.AddRange(await ClickAsync(edge, 20));
             }
 
@@ -184,15 +184,6 @@ public sealed class NeverDownTests
     {
         using var response = await edge.Client.GetAsync(new Uri("/ready", UriKind.Relative));
         return (response.StatusCode, JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement);
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> fact)
-    {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        while (!await fact())
-        {
-            await Task.Delay(50, patience.Token);
-        }
     }
 
     /// <summary>A test that fills a small file system of its own, which only root may make; elsewhere it is skipped with that reason.</summary>

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using PartnerPulse.Contracts;
+using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd;
@@ -52,7 +53,7 @@ public sealed class ErasureTests
         Assert.Empty(await system.TablesThatHoldAsync(key));
         Assert.Empty(await system.TablesThatHoldAsync($"{Ids.Customer("main", key)}"));
         var identity = $"{Ids.Identity("main", key, "phone", clickId: null)}";
-        await ThreeServices.UntilAsync(async () => (await system.TablesThatHoldAsync(identity)) is [] or ["attribution.erasures"]);
+        await Waits.UntilAsync("the tie is nowhere else", async () => (await system.TablesThatHoldAsync(identity)) is [] or ["attribution.erasures"]);
         Assert.Equal(before, await system.CreditsAsync());
         await system.AssertIsOneFoldAsync();
         Assert.Equal("erased", (await system.ReceiptAsync("sale")).GetProperty("conversion").GetProperty("customer").GetString());
@@ -120,7 +121,7 @@ public sealed class ErasureTests
             """)).AssertStatus(HttpStatusCode.OK);
         await system.PostAsync("/v1/conversions", Order("twice", "sale", 0.2), HttpStatusCode.Created);
         const string Keys = "select json_agg(key order by key)::text from conversions.order_keys where order_id = 'twice'";
-        await ThreeServices.UntilAsync(async () => await system.ScalarAsync<long>("select count(*) from conversions.order_keys where order_id = 'twice'") == 2);
+        await Waits.UntilAsync("its keys are kept", async () => await system.ScalarAsync<long>("select count(*) from conversions.order_keys where order_id = 'twice'") == 2);
         var before = JsonSerializer.Deserialize<Guid[]>(await system.ScalarAsync<string>(Keys))!;
 
         (await system.Service.DeleteAsync($"/v1/customers?customer={Ann}")).AssertStatus(HttpStatusCode.OK);
@@ -129,7 +130,7 @@ public sealed class ErasureTests
         Assert.Equal((2, 1), (after.Length, after.Intersect(before).Count()));
         await system.PostAsync(
             "/v1/conversions", new { source = "crm", orderId = "twice", kind = "sale", amount = "10.00", currency = "EUR", occurredAt = Ago(0.1) }, HttpStatusCode.Created);
-        await ThreeServices.UntilAsync(async () => await system.ScalarAsync<long>("select count(*) from conversions.merges") == 1);
+        await Waits.UntilAsync("they are merged", async () => await system.ScalarAsync<long>("select count(*) from conversions.merges") == 1);
     }
 
     [PostgresFact]

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using PartnerPulse.Contracts;
+using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd;
@@ -35,7 +36,7 @@ public sealed class TermsOfPartnersTests
         await system.SettleAsync();
         Assert.Empty(await system.TablesThatHoldAsync(key));
         Assert.Empty(await system.TablesThatHoldAsync($"{Ids.Customer("main", key)}"));
-        await ThreeServices.UntilAsync(async () => (await system.TablesThatHoldAsync($"{Ids.PartnerIdentity("main", key, "acme")}")) is [] or ["attribution.erasures"]);
+        await Waits.UntilAsync("the tie is nowhere else", async () => (await system.TablesThatHoldAsync($"{Ids.PartnerIdentity("main", key, "acme")}")) is [] or ["attribution.erasures"]);
         Assert.Equal(["bravo 10.00", "nobody 0"], await system.CreditsAsync());
         await system.AssertIsOneFoldAsync();
         await system.RebuildAsync();

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
 using Microsoft.Extensions.Configuration;
@@ -84,12 +83,12 @@ public sealed class ThreeServices : IAsyncDisposable
     public async Task<Guid> ReplayAsync(object rules)
     {
         var id = (await PostAsync("/v1/replays", new { rules }, HttpStatusCode.Accepted)).Json.GetProperty("id").GetGuid();
-        await UntilAsync(async () => (await Service.GetAsync($"/v1/replays/{id}")).Json.GetProperty("state").GetString() == "ready");
+        await Service.ReadyAsync(id);
         return id;
     }
 
     /// <summary>Waits until everything that was sent is handed on and folded.</summary>
-    public Task SettleAsync() => UntilAsync(async () =>
+    public Task SettleAsync() => Waits.UntilAsync("all is handed on and folded", async () =>
     {
         var services = (await Service.GetAsync("/v1/status")).AssertStatus(HttpStatusCode.OK).Json.GetProperty("services").EnumerateArray()
             .ToDictionary(s => s.GetProperty("name").GetString()!, StringComparer.Ordinal);
@@ -178,16 +177,6 @@ public sealed class ThreeServices : IAsyncDisposable
         }
 
         return [.. holding];
-    }
-
-    public static async Task UntilAsync(Func<Task<bool>> fact)
-    {
-        var waited = Stopwatch.StartNew();
-        while (!await fact())
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), "It has not come true within 30 seconds.");
-            await Task.Delay(20); // Between two looks at what nothing announces.
-        }
     }
 
     public async ValueTask DisposeAsync()

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using System.Text;
@@ -47,7 +46,7 @@ public sealed class BusTests
         var received = new Received();
         await using var receiver = await Station.StartAsync(broker, received);
 
-        await UntilAsync("all three arrive", () => received.All.Count >= 3);
+        await Waits.UntilAsync("all three arrive", () => received.All.Count >= 3);
         Assert.Equal(sent.Order(), received.Ids);
         AssertIntervalsLieEndToEnd(received, to: 3);
     }
@@ -81,12 +80,12 @@ public sealed class BusTests
             await station.UntilRelayedAsync(i + 1);
         }
 
-        await UntilAsync("the other four arrive", () => received.All.Count >= 4);
+        await Waits.UntilAsync("the other four arrive", () => received.All.Count >= 4);
         Assert.Equal(ids.Where(id => id != received.Poison).Order(), received.Ids);
         await station.UntilRelayedAsync(5);
         await using var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync();
         BasicGetResult? aside = null;
-        await UntilAsync("the poison one is aside", async () =>
+        await Waits.UntilAsync("the poison one is aside", async () =>
         {
             try
             {
@@ -144,7 +143,7 @@ public sealed class BusTests
         await channel.QueueDeleteAsync(Queue);
         using var retries = new Retries();
         var id = (await sender.AppendAsync(1)).Single();
-        await UntilAsync("the relay has tried more than once", () => retries.Count > 0);
+        await Waits.UntilAsync("the relay has tried more than once", () => retries.Count > 0);
         Assert.Equal(1, await sender.CheckpointAsync());
 
         await channel.QueueDeclareAsync(
@@ -168,12 +167,12 @@ public sealed class BusTests
 
         tunnel.Cut();
         var second = await sender.AppendAsync(2);
-        await UntilAsync("the relay has tried again and again", () => tunnel.Refused >= 3);
+        await Waits.UntilAsync("the relay has tried again and again", () => tunnel.Refused >= 3);
         Assert.Equal(1, await sender.CheckpointAsync());
 
         tunnel.Mend();
         await sender.UntilRelayedAsync(3);
-        await UntilAsync("all have arrived", () => received.Ids.Count == 3);
+        await Waits.UntilAsync("all have arrived", () => received.Ids.Count == 3);
         Assert.Equal(first.Concat(second).Order(), received.Ids);
     }
 
@@ -191,18 +190,18 @@ public sealed class BusTests
             tunnel.CutAfter(1 + (n * 40));
             await using var station = await Station.StartAsync(tunnel.Address, received);
             await station.AppendAsync(1);
-            await UntilAsync("the way is cut, or was not needed that far", async () => tunnel.IsCut || await station.CheckpointAsync() == 1);
+            await Waits.UntilAsync("the way is cut, or was not needed that far", async () => tunnel.IsCut || await station.CheckpointAsync() == 1);
             if (tunnel.IsCut)
             {
                 Interlocked.Increment(ref cut);
             }
 
             tunnel.Mend();
-            await UntilAsync($"station {n} is on the bus", () => station.IsOnTheBus);
+            await Waits.UntilAsync($"station {n} is on the bus", () => station.IsOnTheBus);
             await station.UntilRelayedAsync(1);
         }));
 
-        await UntilAsync("all events arrive", () => received.Ids.Count == Moments);
+        await Waits.UntilAsync("all events arrive", () => received.Ids.Count == Moments);
         Assert.InRange(cut, Moments / 3, Moments);
     }
 
@@ -219,13 +218,13 @@ public sealed class BusTests
 
         tunnel.LoseAnswers();
         var lost = (await sender.AppendAsync(1)).Single();
-        await UntilAsync("the event arrives though its confirm does not", () => received.Ids.Contains(lost));
+        await Waits.UntilAsync("the event arrives though its confirm does not", () => received.Ids.Contains(lost));
         Assert.Equal(1, await sender.CheckpointAsync());
 
         tunnel.Cut();
         tunnel.Mend();
         await sender.UntilRelayedAsync(2);
-        await UntilAsync("it arrives a second time", () => received.All.Count(r => r.Event.EventId == lost) >= 2);
+        await Waits.UntilAsync("it arrives a second time", () => received.All.Count(r => r.Event.EventId == lost) >= 2);
     }
 
     private static void AssertIntervalsLieEndToEnd(Received received, long to)
@@ -238,16 +237,6 @@ public sealed class BusTests
 
     private static string? Header(BasicGetResult message, string name) =>
         message.BasicProperties.Headers![name] is byte[] bytes ? Encoding.UTF8.GetString(bytes) : message.BasicProperties.Headers[name]?.ToString();
-
-    private static Task UntilAsync(string fact, Func<bool> holds) => UntilAsync(fact, () => Task.FromResult(holds()));
-
-    private static async Task UntilAsync(string fact, Func<Task<bool>> holds)
-    {
-        for (var waited = Stopwatch.StartNew(); !await holds(); await Task.Delay(20))
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), $"Not after a minute: {fact}.");
-        }
-    }
 
     /// <summary>Counts how often relays of this process had to try again.</summary>
     private sealed class Retries : IDisposable
@@ -328,7 +317,7 @@ public sealed class BusTests
         public Task<long> CheckpointAsync() => Log.CheckpointAsync("relay", CancellationToken.None);
 
         /// <summary>Waits until the bus has confirmed everything up to a position.</summary>
-        public Task UntilRelayedAsync(long position) => UntilAsync($"the relay is at {position}", async () => await CheckpointAsync() >= position);
+        public Task UntilRelayedAsync(long position) => Waits.UntilAsync($"the relay is at {position}", async () => await CheckpointAsync() >= position);
 
         public async ValueTask DisposeAsync()
         {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
@@ -104,7 +103,7 @@ public sealed class OutboundTests
 
         await receiver.UntilAsync(9);
         Assert.Equal(ids, receiver.Received.Select(r => r.Id).ToHashSet(StringComparer.Ordinal));
-        await UntilAsync("no dead letters", async () => (await service.GetAsync("/v1/webhooks/dead-letters")).Json.GetProperty("deliveries").GetArrayLength() == 0 ? "" : null);
+        await Waits.UntilAsync("no dead letters", async () => (await service.GetAsync("/v1/webhooks/dead-letters")).Json.GetProperty("deliveries").GetArrayLength() == 0);
         (await service.PostAsync($"/v1/webhooks/dead-letters/{Guid.NewGuid()}/redeliver", body: null)).AssertFault(HttpStatusCode.NotFound, "delivery", "is not a delivery");
     }
 
@@ -291,7 +290,7 @@ public sealed class OutboundTests
         await using var second = await StartAsync(besides: first, settings: settings);
         await AppendAsync(second, [.. Enumerable.Range(60, 40).Select(i => Order($"o-{i}"))]);
 
-        await UntilAsync("all are delivered", async () => await ScalarAsync<long>(second, "select count(*) from outbound.deliveries where state = 'delivered'") == 100 ? "" : null);
+        await Waits.UntilAsync("all are delivered", async () => await ScalarAsync<long>(second, "select count(*) from outbound.deliveries where state = 'delivered'") == 100);
         Assert.Equal(100L, await ScalarAsync<long>(second, "select count(*) from outbound.deliveries"));
         Assert.Equal(
             Enumerable.Range(0, 100).Select(i => $"o-{i}").Order(StringComparer.Ordinal),
@@ -312,7 +311,7 @@ public sealed class OutboundTests
         }
 
         var told = await receiver.UntilAsync(300);
-        await UntilAsync("all are delivered", async () => await ScalarAsync<long>(two, "select count(*) from outbound.deliveries where state = 'delivered'") == 300 ? "" : null);
+        await Waits.UntilAsync("all are delivered", async () => await ScalarAsync<long>(two, "select count(*) from outbound.deliveries where state = 'delivered'") == 300);
         Assert.Equal(300, told.Select(r => r.Id).Distinct().Count());
         Assert.Equal(300, receiver.Received.Count);
     }
@@ -474,21 +473,10 @@ public sealed class OutboundTests
 
     private static async Task<T> UntilAsync<T>(string fact, Func<Task<T?>> ask) where T : struct
     {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            if (await ask() is { } answer)
-            {
-                return answer;
-            }
-
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(30), $"{fact}: not within 30 s");
-            await Task.Delay(20);
-        }
+        T? answer = null;
+        await Waits.UntilAsync(fact, async () => (answer = await ask()) is not null);
+        return answer!.Value;
     }
-
-    private static async Task UntilAsync(string fact, Func<Task<string?>> ask) =>
-        await UntilAsync(fact, async () => await ask() is null ? (bool?)null : true);
 
     private static PartnerEnrolled Enrolled(string partner) => new()
     {
