@@ -30,4 +30,23 @@ public static class KeepTrying
                 return default;
             },
         });
+
+    /// <summary>Works while there is something to do, else waits for the next sign of it, until it is stopped.</summary>
+    /// <param name="pipeline">What gets over a fault of the work.</param>
+    /// <param name="next">The next sign. It is taken before the work, so that none is missed that comes meanwhile.</param>
+    /// <param name="poll">Longest wait without a sign: what another process does gives none here.</param>
+    /// <param name="work">Returns whether there was anything to do.</param>
+    /// <param name="stoppingToken">Stops it.</param>
+    public static async Task KeepWorkingAsync(
+        this ResiliencePipeline pipeline, Func<Task> next, TimeSpan poll, Func<CancellationToken, Task<bool>> work, CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var sign = next();
+            if (!await pipeline.ExecuteAsync(async cancellation => await work(cancellation), stoppingToken))
+            {
+                await Task.WhenAny(sign, Task.Delay(poll, stoppingToken));
+            }
+        }
+    }
 }

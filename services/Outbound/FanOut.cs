@@ -52,23 +52,21 @@ internal sealed class FanOut : BackgroundService
     /// <summary>Why it does not get on; null while it does.</summary>
     public string? Fault => Volatile.Read(ref _fault);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => _pipeline.KeepWorkingAsync(
+        () => _source.NextAppend,
+        s_poll,
+        async cancellation =>
         {
-            var next = _source.NextAppend;
-            var moved = await _pipeline.ExecuteAsync(async cancellation => await RoundAsync(cancellation), stoppingToken);
+            var moved = await RoundAsync(cancellation);
             Volatile.Write(ref _fault, null);
             if (moved)
             {
                 _sender.Wake();
             }
-            else
-            {
-                await Task.WhenAny(next, Task.Delay(s_poll, stoppingToken));
-            }
-        }
-    }
+
+            return moved;
+        },
+        stoppingToken);
 
     /// <summary>
     /// One page from each place where subscriptions are, so that one far behind does not hold up those at the end. Of very many places some

@@ -55,22 +55,13 @@ internal sealed class Sender : BackgroundService
         base.Dispose();
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            var woken = _woken.Next;
-            var claimed = await _pipeline.ExecuteAsync(
-                async cancellation =>
-                    await ClaimAsync(_working, failing: false, _options.PerSubscriber, stoppingToken, cancellation)
-                    + await ClaimAsync(_failing, failing: true, perSubscriber: 1, stoppingToken, cancellation),
-                stoppingToken);
-            if (claimed == 0)
-            {
-                await Task.WhenAny(woken, Task.Delay(s_poll, stoppingToken));
-            }
-        }
-    }
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => _pipeline.KeepWorkingAsync(
+        () => _woken.Next,
+        s_poll,
+        async cancellation =>
+            await ClaimAsync(_working, failing: false, _options.PerSubscriber, stoppingToken, cancellation)
+            + await ClaimAsync(_failing, failing: true, perSubscriber: 1, stoppingToken, cancellation) > 0,
+        stoppingToken);
 
     /// <summary>Claims what there is room for, and begins to send it.</summary>
     private async Task<int> ClaimAsync(

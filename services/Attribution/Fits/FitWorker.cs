@@ -33,18 +33,8 @@ internal sealed class FitWorker(
         .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) => logger.FitWorkerRetries(attempt, fault))
         .Build();
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            var next = progress.NextAdvance;
-            var worked = await _pipeline.ExecuteAsync(async cancellation => await WorkAsync(cancellation), stoppingToken);
-            if (!worked)
-            {
-                await Task.WhenAny(next, Task.Delay(s_poll, stoppingToken));
-            }
-        }
-    }
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        _pipeline.KeepWorkingAsync(() => progress.NextAdvance, s_poll, WorkAsync, stoppingToken);
 
     /// <returns>Whether there was anything to do.</returns>
     private async Task<bool> WorkAsync(CancellationToken cancellationToken)

@@ -39,18 +39,8 @@ internal sealed class ReplayWorker(
         .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) => logger.ReplayWorkerRetries(attempt, fault))
         .Build();
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            var next = progress.NextAdvance;
-            var worked = await _pipeline.ExecuteAsync(async cancellation => await WorkAsync(cancellation), stoppingToken);
-            if (!worked)
-            {
-                await Task.WhenAny(next, Task.Delay(s_poll, stoppingToken));
-            }
-        }
-    }
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        _pipeline.KeepWorkingAsync(() => progress.NextAdvance, s_poll, WorkAsync, stoppingToken);
 
     /// <summary>A pass of each replay that is at work, side by side, and a step of every other generation.</summary>
     /// <returns>Whether there was anything to do.</returns>
