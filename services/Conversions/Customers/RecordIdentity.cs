@@ -47,9 +47,7 @@ internal static class RecordIdentity
     private static async Task<Results<Created<IdentityAnswer>, Ok<IdentityAnswer>, Ok<IReadOnlyList<IdentityAnswer>>, ProblemHttpResult>> HandleAsync(
         HttpRequest request, ConversionReader reader, ConversionLog log, TimeProvider time, CancellationToken cancellationToken)
     {
-        using var buffer = new MemoryStream();
-        await request.Body.CopyToAsync(buffer, cancellationToken);
-        var (elements, isList, fault) = RecordConversion.Elements(buffer.GetBuffer().AsMemory(0, (int)buffer.Length), "identities");
+        var (elements, isList, fault) = RequestBody.Elements(await request.ReadBytesAsync(cancellationToken), RecordConversion.MaxBatch, "identities");
         if (fault is not null)
         {
             return Problem.Invalid(fault);
@@ -71,16 +69,6 @@ internal static class RecordIdentity
             : TypedResults.Ok(answers[0]);
     }
 
-    private static (IEvent? Identity, IReadOnlyList<FieldFault> Faults) Read(ReadOnlySpan<byte> json, ConversionReader reader, TimeProvider time)
-    {
-        var (ask, fault) = RequestBody.Parse(json, ConversionsJson.Default.IdentityAsk);
-        if (ask is null)
-        {
-            return (null, [fault!.Field == "line" ? fault with { Field = "body" } : fault]);
-        }
-
-        var checks = new Checks(time);
-        var identity = reader.Read(ask, checks);
-        return (identity, checks.Faults);
-    }
+    private static (IEvent? Identity, IReadOnlyList<FieldFault> Faults) Read(ReadOnlySpan<byte> json, ConversionReader reader, TimeProvider time) =>
+        RequestBody.Read(json, ConversionsJson.Default.IdentityAsk, new Checks(time), reader.Read);
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -137,9 +136,7 @@ internal static class RecordConversion
     private static async Task<Results<Created<ConversionAnswer>, Ok<ConversionAnswer>, Ok<IReadOnlyList<ConversionAnswer>>, ProblemHttpResult>> HandleAsync(
         HttpRequest request, ConversionReader reader, ConversionWriter writer, Matches matches, TimeProvider time, CancellationToken cancellationToken)
     {
-        using var buffer = new MemoryStream();
-        await request.Body.CopyToAsync(buffer, cancellationToken);
-        var (elements, isList, fault) = Elements(buffer.GetBuffer().AsMemory(0, (int)buffer.Length));
+        var (elements, isList, fault) = RequestBody.Elements(await request.ReadBytesAsync(cancellationToken), MaxBatch, "orders");
         if (fault is not null)
         {
             return Problem.Invalid(fault);
@@ -217,53 +214,6 @@ internal static class RecordConversion
         var other => throw new UnreachableException(other.ToString()),
     };
 
-    private static (Asked? Order, IReadOnlyList<FieldFault> Faults) Read(ReadOnlySpan<byte> json, ConversionReader reader, TimeProvider time)
-    {
-        var (ask, fault) = RequestBody.Parse(json, ConversionsJson.Default.ConversionAsk);
-        if (ask is null)
-        {
-            return (null, [fault!.Field == "line" ? fault with { Field = "body" } : fault]);
-        }
-
-        var checks = new Checks(time);
-        var order = reader.Read(ask, checks);
-        return (order, checks.Faults);
-    }
-
-    /// <summary>Cuts a list into its elements without reading them, so that one that cannot be read leaves the others alone.</summary>
-    public static (List<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body, string what = "orders")
-    {
-        var elements = new List<ReadOnlyMemory<byte>>();
-        if (body.Span.StartsWith("\uFEFF"u8))
-        {
-            body = body[3..];
-        }
-
-        try
-        {
-            var json = new Utf8JsonReader(body.Span);
-            if (!json.Read() || json.TokenType != JsonTokenType.StartArray)
-            {
-                return ([body], false, null);
-            }
-
-            while (json.Read() && json.TokenType != JsonTokenType.EndArray)
-            {
-                var start = (int)json.TokenStartIndex;
-                json.Skip();
-                elements.Add(body[start..(int)json.BytesConsumed]);
-            }
-
-            // Anything after the list is a fault of the whole.
-            json.Read();
-        }
-        catch (JsonException e)
-        {
-            return (elements, true, RequestBody.Fault(e));
-        }
-
-        return elements.Count <= MaxBatch
-            ? (elements, true, null)
-            : (elements, true, new FieldFault("body", $"holds {elements.Count} {what}; at most {MaxBatch} are allowed"));
-    }
+    private static (Asked? Order, IReadOnlyList<FieldFault> Faults) Read(ReadOnlySpan<byte> json, ConversionReader reader, TimeProvider time) =>
+        RequestBody.Read(json, ConversionsJson.Default.ConversionAsk, new Checks(time), reader.Read);
 }

@@ -93,7 +93,7 @@ internal sealed record OrderMessage(IReadOnlyList<(string Path, ReportAsk Ask)> 
     /// <summary>The element itself, or each of a list.</summary>
     private static void ReadElements(ReadOnlyMemory<byte> json, string path, Action<ReadOnlyMemory<byte>, string> take, List<FieldFault> faults)
     {
-        var (elements, isList, fault) = RecordConversion.Elements(json);
+        var (elements, isList, fault) = RequestBody.Elements(json, RecordConversion.MaxBatch, "orders");
         if (fault is not null)
         {
             faults.Add(At(path, fault));
@@ -183,9 +183,9 @@ internal sealed record OrderMessage(IReadOnlyList<(string Path, ReportAsk Ask)> 
         }
     }
 
-    /// <summary>Of the whole the serializer says body or line; within something else that is the thing itself.</summary>
+    /// <summary>Of the whole the serializer says body; within something else that is the thing itself.</summary>
     private static FieldFault At(string path, FieldFault fault) =>
-        fault.Field is "line" or "body" ? fault with { Field = path.Length == 0 ? "body" : path.TrimEnd('.') } : fault with { Field = path + fault.Field };
+        fault.Field == "body" ? fault with { Field = path.Length == 0 ? "body" : path.TrimEnd('.') } : fault with { Field = path + fault.Field };
 
     /// <summary>The text of a header, which the broker hands over as bytes.</summary>
     public static string? Text(object? header) => header switch

@@ -255,9 +255,7 @@ internal static class TakeDelivery
             return Problem.NotFound("scheme", $"'{scheme}' has no secret here; PUT /v1/hooks/{scheme} sets it up");
         }
 
-        using var buffer = new MemoryStream();
-        await request.Body.CopyToAsync(buffer, cancellationToken);
-        var body = buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
+        var body = await request.ReadBytesAsync(cancellationToken);
         if (by.Name == HookScheme.WooCommerce && WooCommerceMapping.IsPing(body.Span))
         {
             return Ignored(by, "is WooCommerce's ping");

@@ -55,13 +55,73 @@ public static partial class RequestBody
         }
     }
 
-    /// <summary>One line or one element of a batch as JSON, or what is wrong with it.</summary>
+    /// <summary>The body as it came. How long it may be is the endpoint's request size limit.</summary>
+    public static async ValueTask<ReadOnlyMemory<byte>> ReadBytesAsync(this HttpRequest request, CancellationToken cancellationToken)
+    {
+        using var buffer = new MemoryStream();
+        await request.Body.CopyToAsync(buffer, cancellationToken);
+        return buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
+    }
+
+    /// <summary>Cuts a list into its elements without reading them, so that one that cannot be read leaves the others alone.</summary>
+    /// <param name="body">A list, or one element by itself.</param>
+    /// <param name="most">How many elements a list may have.</param>
+    /// <param name="what">What they are, in the plural.</param>
+    public static (IReadOnlyList<ReadOnlyMemory<byte>> Elements, bool IsList, FieldFault? Fault) Elements(ReadOnlyMemory<byte> body, int most, string what)
+    {
+        var elements = new List<ReadOnlyMemory<byte>>();
+        if (body.Span.StartsWith("\uFEFF"u8))
+        {
+            body = body[3..];
+        }
+
+        try
+        {
+            var json = new Utf8JsonReader(body.Span);
+            if (!json.Read() || json.TokenType != JsonTokenType.StartArray)
+            {
+                return ([body], false, null);
+            }
+
+            while (json.Read() && json.TokenType != JsonTokenType.EndArray)
+            {
+                var start = (int)json.TokenStartIndex;
+                json.Skip();
+                elements.Add(body[start..(int)json.BytesConsumed]);
+            }
+
+            // Anything after the list is a fault of the whole.
+            json.Read();
+        }
+        catch (JsonException e)
+        {
+            return (elements, true, Fault(e));
+        }
+
+        return elements.Count <= most
+            ? (elements, true, null)
+            : (elements, true, new FieldFault("body", $"holds {elements.Count} {what}; at most {most} are allowed"));
+    }
+
+    /// <summary>One element as JSON, checked, or everything that is wrong with it.</summary>
+    /// <param name="json">The element.</param>
+    /// <param name="type">What it is read as.</param>
+    /// <param name="checks">Where <paramref name="read"/> says what is wrong.</param>
+    /// <param name="read">Null where something is.</param>
+    public static (T? Value, IReadOnlyList<FieldFault> Faults) Read<TAsk, T>(ReadOnlySpan<byte> json, JsonTypeInfo<TAsk> type, Checks checks, Func<TAsk, Checks, T?> read)
+        where T : class
+    {
+        var (ask, fault) = Parse(json, type);
+        return ask is null ? (null, [fault!]) : (read(ask, checks), checks.Faults);
+    }
+
+    /// <summary>One line or one element of a list as JSON, or what is wrong with it.</summary>
     public static (T? Value, FieldFault? Fault) Parse<T>(ReadOnlySpan<byte> json, JsonTypeInfo<T> type)
     {
         try
         {
             var value = JsonSerializer.Deserialize(json, type);
-            return value is null ? (default, new FieldFault("line", "is null")) : (value, null);
+            return value is null ? (default, new FieldFault("body", "is null")) : (value, null);
         }
         catch (JsonException e)
         {

@@ -95,7 +95,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
         for (var i = 0; i < Cases; i++)
         {
             var body = Mutations.Of(random, random.Next(3) == 0 ? $"[{Mutations.Order},{Mutations.Order}]" : Mutations.Order);
-            var (elements, _, fault) = RecordConversion.Elements(body);
+            var (elements, _, fault) = RequestBody.Elements(body, RecordConversion.MaxBatch, "orders");
             Assert.True(fault is null || fault.Reason.Length > 0);
             foreach (var element in fault is null ? elements : [])
             {
