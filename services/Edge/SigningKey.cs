@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Options;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Edge;
 
@@ -22,35 +23,14 @@ internal sealed class SigningKey
 
     private static byte[] Load(string file, ILogger logger)
     {
-        if (!File.Exists(file))
+        if (SecretFile.MakeIfMissing(file, () => RandomNumberGenerator.GetBytes(Length)))
         {
-            Make(file, logger);
+            logger.SigningKeyMade(file);
         }
 
         var secret = File.ReadAllBytes(file);
         return secret.Length >= Length
             ? secret
             : throw new InvalidDataException($"Edge:SigningKeyFile {file} has {secret.Length} bytes; it must have at least {Length} random ones.");
-    }
-
-    private static void Make(string file, ILogger logger)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
-        try
-        {
-            var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-            if (!OperatingSystem.IsWindows())
-            {
-                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            }
-
-            using var stream = new FileStream(file, options);
-            stream.Write(RandomNumberGenerator.GetBytes(Length));
-            logger.SigningKeyMade(file);
-        }
-        catch (IOException) when (File.Exists(file))
-        {
-            // Another edge made it in the same moment; its key is ours.
-        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Attribution.UserAgents;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Attribution.Seals;
 
@@ -27,11 +28,7 @@ internal sealed class SealKey(IOptions<AttributionOptions> options) : IDisposabl
 
     private static ECDsa Open(string file)
     {
-        if (!File.Exists(file))
-        {
-            Make(file);
-        }
-
+        SecretFile.MakeIfMissing(file, NewPem);
         var key = ECDsa.Create();
         try
         {
@@ -52,33 +49,10 @@ internal sealed class SealKey(IOptions<AttributionOptions> options) : IDisposabl
         return key;
     }
 
-    private static void Make(string file)
+    private static byte[] NewPem()
     {
-        // Written beside and linked into place: two instances that start at once end with the same whole file.
-        var full = Path.GetFullPath(file);
-        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        var draft = $"{full}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows())
-        {
-            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        }
-
-        using (var key = ECDsa.Create(ECCurve.NamedCurves.nistP256))
-        using (var stream = new FileStream(draft, options))
-        {
-            stream.Write(System.Text.Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem() + "\n"));
-            stream.Flush(flushToDisk: true);
-        }
-
-        try
-        {
-            File.Move(draft, full, overwrite: false);
-        }
-        catch (IOException) when (File.Exists(full))
-        {
-            File.Delete(draft);
-        }
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        return System.Text.Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem() + "\n");
     }
 
     public void Dispose()

@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Conversions.Customers;
 
@@ -63,42 +64,10 @@ internal sealed partial class CustomerKeys(byte[] secret)
     /// <exception cref="InvalidDataException">The file holds something else.</exception>
     public static CustomerKeys Open(string file)
     {
-        if (!File.Exists(file))
-        {
-            Create(file);
-        }
-
+        SecretFile.MakeIfMissing(file, () => RandomNumberGenerator.GetBytes(SecretLength));
         var secret = File.ReadAllBytes(file);
         return secret.Length == SecretLength
             ? new CustomerKeys(secret)
             : throw new InvalidDataException($"Conversions:CustomerKeyFile {file} holds {secret.Length} bytes instead of {SecretLength}.");
-    }
-
-    private static void Create(string file)
-    {
-        // Written beside and linked into place: two instances that start at once end with the same whole file.
-        var full = Path.GetFullPath(file);
-        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        var draft = $"{full}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows())
-        {
-            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        }
-
-        using (var stream = new FileStream(draft, options))
-        {
-            stream.Write(RandomNumberGenerator.GetBytes(SecretLength));
-            stream.Flush(flushToDisk: true);
-        }
-
-        try
-        {
-            File.Move(draft, full, overwrite: false);
-        }
-        catch (IOException) when (File.Exists(full))
-        {
-            File.Delete(draft);
-        }
     }
 }
