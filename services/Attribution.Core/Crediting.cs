@@ -145,7 +145,7 @@ public static class Crediting
         {
             return decision with
             {
-                Reason = journey.SameOrder is not null ? StopReason.SameOrder : StopReason.MostTelling(conversion, judge.Rules, stops, coupon),
+                Reason = judge.WhyNobody(conversions[0]),
                 Touches = ImmutableCollectionsMarshal.AsImmutableArray(verdicts),
             };
         }
@@ -203,10 +203,7 @@ public static class Crediting
     private static CreditPart[] Parts(Journey from, Judge judge)
     {
         var (claim, candidates) = (judge.Claim, judge.Claim.Candidates);
-        var commissions = new long[candidates.Count];
-        Commission.SpreadOverTouches(
-            candidates, judge.CommissionsMinor, claim.Weights, judge.WeightOf, judge.TouchAmounts, judge.AmountsMinor, commissions);
-
+        var commissions = judge.SpreadCommissions();
         var parts = new CreditPart[candidates.Count];
         for (var i = 0; i < parts.Length; i++)
         {

@@ -20,11 +20,12 @@ public sealed class FactNames
 {
     private readonly Numbered<(string Program, string Partner)> _partners = new(EqualityComparer<(string, string)>.Default);
     private readonly Numbered<ClickRequest> _requests = new(EqualityComparer<ClickRequest>.Default);
+    private readonly Numbered<string> _labels = new(StringComparer.Ordinal);
     private readonly Numbered<string> _currencies = new(StringComparer.Ordinal);
     private readonly Numbered<ImmutableArray<ItemFacts>> _items = new(Sequences<ItemFacts>.Equality);
     private readonly Numbered<ImmutableArray<int>> _ownPurchases = new(Sequences<int>.Equality);
 
-    /// <summary>The number of no items and of nobody.</summary>
+    /// <summary>The number of no items, of no label and of nobody.</summary>
     public const int None = -1;
 
     public int Partners => _partners.Names.Count;
@@ -38,6 +39,13 @@ public sealed class FactNames
     public string ProgramOf(int partner) => _partners.Names[partner].Program;
 
     public string PartnerId(int partner) => _partners.Names[partner].Partner;
+
+    public int Labels => _labels.Names.Count;
+
+    /// <summary>A click's link or campaign.</summary>
+    public int Label(string? name) => name is null ? None : _labels.NumberOf(name);
+
+    public string? LabelOf(int number) => number == None ? null : _labels.Names[number];
 
     public int Request(ClickRequest request) => _requests.NumberOf(request);
 

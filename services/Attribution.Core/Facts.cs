@@ -73,6 +73,22 @@ public readonly record struct ConversionFacts
     public required bool SameOrder { get; init; }
 }
 
+/// <summary>One part of a credited conversion in numbers: what <see cref="CreditPart"/> says in words.</summary>
+/// <param name="Touch">Its place among all touches of the journey; <see cref="Coupon"/> where a coupon has it.</param>
+/// <param name="Partner">Number of the partner.</param>
+/// <param name="ShareUnits">10 to the power of <see cref="Judge.ShareDecimals"/> is a whole share.</param>
+/// <param name="AmountMinor">Part of the net.</param>
+/// <param name="CommissionMinor">Part of the partner's commission.</param>
+[StructLayout(LayoutKind.Auto)]
+public readonly record struct CreditFacts(int Touch, int Partner, long ShareUnits, long AmountMinor, long CommissionMinor)
+{
+    /// <summary>In <see cref="Touch"/>: no touch stands for it.</summary>
+    public const int Coupon = -1;
+
+    /// <summary>0 to 1 with 18 decimals.</summary>
+    public decimal Share => Split.ToShare(ShareUnits);
+}
+
 /// <summary>A journey as the rules see it.</summary>
 /// <param name="conversions">The conversion, then the leads and signups that introduced its customer, in order.</param>
 /// <param name="touches">Those of all of them, each one's in order.</param>

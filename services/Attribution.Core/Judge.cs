@@ -11,6 +11,7 @@ public sealed class Judge
     private readonly List<CommissionPart> _paid = [];
     private long[] _shares = [];
     private long[] _amounts = [];
+    private long[] _touchCommissions = [];
     private long[] _weightOf = [];
     private long[] _shareOf = [];
     private long[] _amountOf = [];
@@ -66,11 +67,71 @@ public sealed class Judge
     /// <summary>By candidate: its part of the net.</summary>
     internal ReadOnlySpan<long> TouchAmounts => _amounts.AsSpan(0, _claim.Candidates.Count);
 
-    internal ReadOnlySpan<long> WeightOf => _weightOf.AsSpan(0, Partners.Length);
+    /// <summary>By partner: its weight.</summary>
+    private ReadOnlySpan<long> WeightOf => _weightOf.AsSpan(0, Partners.Length);
 
     /// <summary>Pure: the same facts, standings and rules give the same, on every machine.</summary>
     /// <returns>Whether anybody is credited.</returns>
     public bool Credits(in JourneyFacts journey) => Credits(journey, why: false);
+
+    /// <summary>Judges a conversion again that nobody is credited for.</summary>
+    /// <returns>Why, in the words of <see cref="StopReason"/>.</returns>
+    /// <exception cref="ArgumentException">Somebody is.</exception>
+    public string WhyNobody(in JourneyFacts journey) =>
+        Credits(journey, why: true) ? throw new ArgumentException("Somebody is credited.", nameof(journey)) : WhyNobody(journey.Conversion);
+
+    /// <summary>Every part of the conversion that was credited last, in order, those that are nothing left out.</summary>
+    /// <param name="journey">The journey that was judged.</param>
+    /// <param name="parts">Where they are added.</param>
+    public void AddParts(in JourneyFacts journey, List<CreditFacts> parts)
+    {
+        var candidates = _claim.Candidates;
+        var first = journey.Conversions[_claim.InheritedFrom ?? 0].FirstTouch;
+        var commissions = SpreadCommissions();
+        for (var i = 0; i < candidates.Count; i++)
+        {
+            if (_shares[i] > 0)
+            {
+                var touch = candidates.Touch[i];
+                parts.Add(new CreditFacts(
+                    touch == Candidates.Coupon ? CreditFacts.Coupon : first + touch, candidates.Partners[candidates.Partner[i]], _shares[i], _amounts[i], commissions[i]));
+            }
+        }
+    }
+
+    /// <summary>By candidate: its part of its partner's commission.</summary>
+    internal ReadOnlySpan<long> SpreadCommissions()
+    {
+        var candidates = _claim.Candidates;
+        Commission.SpreadOverTouches(
+            candidates, CommissionsMinor, _claim.Weights, WeightOf, TouchAmounts, AmountsMinor, _touchCommissions.AsSpan(0, candidates.Count));
+        return _touchCommissions.AsSpan(0, candidates.Count);
+    }
+
+    /// <summary>Why nobody has it, after it was asked why: the touch, or the coupon, that came furthest through the rules says best what was missing.</summary>
+    internal string WhyNobody(in ConversionFacts conversion)
+    {
+        if (conversion.SameOrder)
+        {
+            return StopReason.SameOrder;
+        }
+
+        if (!Terms.Counts(conversion.Kind))
+        {
+            return StopReason.KindNotCredited;
+        }
+
+        // A coupon whose partner was suspended, or bought itself, came as far as a touch of that partner would have.
+        var furthest = conversion.CouponPartner == ConversionFacts.NoPartner || Rules.Coupon is null or CouponUse.Ignore
+            ? Stop.None
+            : Terms.StopOf(conversion.CouponPartner, conversion, out _);
+        foreach (var stop in _claim.Stops)
+        {
+            furthest = stop > furthest ? stop : furthest;
+        }
+
+        return StopReason.Of(furthest) ?? StopReason.NoTouches;
+    }
 
     /// <param name="journey">The journey.</param>
     /// <param name="why">Every touch is told what stops it (<see cref="Claim.Stops"/>), and every candidate is listed.</param>
@@ -136,7 +197,7 @@ public sealed class Judge
         if (_shares.Length < touches)
         {
             var room = int.Max(touches, 2 * _shares.Length);
-            (_shares, _amounts) = (new long[room], new long[room]);
+            (_shares, _amounts, _touchCommissions) = (new long[room], new long[room], new long[room]);
         }
 
         if (_weightOf.Length < partners)

@@ -3,7 +3,7 @@ using PartnerPulse.Contracts;
 namespace PartnerPulse.Attribution.Core;
 
 /// <summary>What a conversion is worth after its adjustments.</summary>
-internal static class Net
+public static class Net
 {
     /// <summary>
     /// The amount plus all adjustments in its currency, never below zero nor above the original. Only the sum is bounded, not

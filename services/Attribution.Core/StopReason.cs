@@ -58,24 +58,6 @@ public static class StopReason
     internal static string? Of(Stop stop) => stop == Stop.None ? null : InOrder[(int)stop - 1];
 
     internal static Stop Of(string reason) => (Stop)(InOrder.IndexOf(reason) + 1);
-
-    /// <summary>The touch, or the coupon, that came furthest through the rules says best what was missing.</summary>
-    internal static string MostTelling(ConversionRecorded conversion, Rules rules, ReadOnlySpan<Stop> stops, CouponVerdict? coupon)
-    {
-        if (!rules.Kinds.Contains(conversion.Kind))
-        {
-            return KindNotCredited;
-        }
-
-        // A coupon whose partner was suspended, or bought itself, came as far as a touch of that partner would have.
-        var furthest = coupon?.StoppedBy is SuspendedPartner or SelfReferral ? Of(coupon.StoppedBy) : Stop.None;
-        foreach (var stop in stops)
-        {
-            furthest = stop > furthest ? stop : furthest;
-        }
-
-        return Of(furthest) ?? NoTouches;
-    }
 }
 
 /// <summary>The reasons of <see cref="StopReason.InOrder"/> as numbers, in its order; each is named as its word is written.</summary>

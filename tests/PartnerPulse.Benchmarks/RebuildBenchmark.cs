@@ -60,7 +60,7 @@ internal static class RebuildBenchmark
     /// <summary>A rebuild that did nothing would be fast.</summary>
     private static async Task CheckAsync(NpgsqlDataSource database, int count, CancellationToken cancellation)
     {
-        await using var command = database.CreateCommand("select count(*) from attribution.decisions");
+        await using var command = database.CreateCommand("select count(*) from attribution.orders");
         var decided = (long)(await command.ExecuteScalarAsync(cancellation))!;
         if (decided < count / 100 || decided > count / 25)
         {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using PartnerPulse.Attribution.Core;
+using PartnerPulse.Attribution.Projection;
 using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.Contracts;
 
@@ -79,7 +80,8 @@ internal sealed class ReplayHistory(int clicks, int conversions)
                 Ticks = TicksOf(click.At), Partner = partners[click.Partner], Request = request, Evidence = Evidence.VisitorCookie, OtherTraffic = false, OtherProgram = false,
             }).ToArray();
             pack.Put(
-                Ids.Derive("bench-order", order.Number.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+                new JourneyKey(order.Number + 1, Ids.Derive("bench-order", order.Number.ToString(System.Globalization.CultureInfo.InvariantCulture))),
+                test: false,
                 [
                     new ConversionFacts
                     {
@@ -89,7 +91,8 @@ internal sealed class ReplayHistory(int clicks, int conversions)
                         SameOrder = false,
                     },
                 ],
-                touches);
+                touches,
+                touches.Select((_, i) => new TouchName(new Guid(order.Number, 0, 0, 0, 0, 0, 0, 0, 0, 0, (byte)i), FactNames.None, FactNames.None)).ToArray());
         }
 
         return pack;

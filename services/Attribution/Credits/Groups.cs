@@ -42,19 +42,19 @@ internal static class Groups
         ["partner"] = "c.partner_id",
         ["campaign"] = "coalesce(c.campaign, '')",
         ["link"] = "coalesce(c.link, '')",
-        ["day"] = "to_char(d.occurred_at at time zone 'UTC', 'YYYY-MM-DD')",
+        ["day"] = "to_char(o.occurred_at at time zone 'UTC', 'YYYY-MM-DD')",
     };
 
-    private const string InRange = "and not d.test and d.occurred_at >= $2 and d.occurred_at < $3";
+    private const string InRange = "and not o.test and o.occurred_at >= $2 and o.occurred_at < $3";
 
     public static async Task<IReadOnlyList<Group>> ReadAsync(
         NpgsqlConnection connection, string schema, CreditFilter filter, string groupBy, CancellationToken cancellationToken)
     {
         await using var command = connection.Sql(
             $"""
-             select {KeyColumns[groupBy]} collate "C" as key, d.currency, count(distinct c.conversion_id), sum(c.share),
+             select {KeyColumns[groupBy]} collate "C" as key, o.currency, count(distinct c.conversion_id), sum(c.share),
                     sum(c.amount_minor)::bigint, sum(c.commission_minor)::bigint
-               from {schema}.credits c join {schema}.decisions d on d.generation = c.generation and d.conversion_id = c.conversion_id
+               from {schema}.credits c join {schema}.orders o on o.conversion_id = c.conversion_id
               where c.generation = $1 {InRange}
               group by 1, 2 order by 1, 2
              """,
@@ -83,8 +83,9 @@ internal static class Groups
     {
         await using var command = connection.Sql(
             $"""
-             select d.currency, count(*), sum(d.net_minor)::bigint from {schema}.decisions d
-              where d.generation = $1 and not d.credited {InRange}
+             select o.currency, count(*), sum(u.net_minor)::bigint
+               from {schema}.uncredited u join {schema}.orders o on o.conversion_id = u.conversion_id
+              where u.generation = $1 {InRange}
               group by 1 order by 1
              """,
             P(filter.Generation), P(filter.From ?? DateTimeOffset.MinValue), P(filter.To ?? DateTimeOffset.MaxValue));

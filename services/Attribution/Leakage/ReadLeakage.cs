@@ -226,14 +226,17 @@ internal sealed class ReadLeakage([FromKeyedServices(AttributionService.Schema)]
     private async IAsyncEnumerable<Journey> JourneysAsync(
         NpgsqlConnection connection, Generation active, Range range, bool leaked, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        var ofNobody = leaked
+            ? $"join {log.Schema}.uncredited u on u.generation = $1 and u.conversion_id = o.conversion_id and ($5 is null or u.reason = $5)"
+            : "";
         await using var command = connection.Sql(
             $"""
-             select j.facts, j.touches from {log.Schema}.decisions d join {log.Schema}.journeys j on j.conversion_id = d.conversion_id
-              where d.generation = $1 and not d.test and d.occurred_at >= $2 and d.occurred_at < $3 and d.conversion_id > $4 and (d.credited is false or not $5)
-                and ($6 is null or d.reason = $6)
-              order by d.conversion_id limit $7
+             select j.facts, j.touches
+               from {log.Schema}.orders o join {log.Schema}.journeys j on j.conversion_id = o.conversion_id {ofNobody}
+              where not o.test and o.occurred_at >= $2 and o.occurred_at < $3 and o.conversion_id > $4
+              order by o.conversion_id limit $6
              """,
-            P(active.Number), P(range.From?.UtcDateTime ?? DateTime.MinValue), P(range.To?.UtcDateTime ?? DateTime.MaxValue), P(range.After ?? Guid.Empty), P(leaked),
+            P(active.Number), P(range.From?.UtcDateTime ?? DateTime.MinValue), P(range.To?.UtcDateTime ?? DateTime.MaxValue), P(range.After ?? Guid.Empty),
             OrNull(range.Cause, NpgsqlTypes.NpgsqlDbType.Varchar), OrNull(range.Limit, NpgsqlTypes.NpgsqlDbType.Integer));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))

@@ -195,7 +195,8 @@ internal sealed class Generations(string schema, BotLists lists)
         var standings = await StandingsAsync(connection, cancellationToken);
 
         // Up to the target each journey comes once, so there is nothing to replace; a journey that changes later comes again.
-        await WriteAsync(connection, generation.Number, journeys, standings, rules, fresh: changedAt <= generation.Target, cancellationToken);
+        await StoreAsync(
+            connection, generation.Number, JudgedRows.Of(Decide(journeys, standings, rules)), fresh: changedAt <= generation.Target, cancellationToken);
         var folded = generation with
         {
             FoldedTo = changedAt,
@@ -223,12 +224,12 @@ internal sealed class Generations(string schema, BotLists lists)
 
     /// <summary>Decides journeys and replaces what the generation holds of them.</summary>
     /// <returns>What changed, by conversion: credits before and after.</returns>
-    public async Task<IReadOnlyList<Revision>> WriteAsync(
-        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, PartnerStandings standings, RulesInForce rules, bool fresh,
+    public async Task<IReadOnlyList<Revision>> ReviseAsync(
+        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, PartnerStandings standings, RulesInForce rules,
         CancellationToken cancellationToken)
     {
         var decisions = Decide(journeys, standings, rules);
-        var before = await StoreAsync(connection, generation, journeys, decisions, fresh, cancellationToken);
+        var before = await StoreAsync(connection, generation, JudgedRows.Of(decisions), fresh: false, cancellationToken);
         return Revisions(decisions, before).ToArray();
     }
 
@@ -245,19 +246,20 @@ internal sealed class Generations(string schema, BotLists lists)
         return decisions;
     }
 
-    /// <summary>Replaces what the generation holds of these journeys.</summary>
-    /// <param name="decisions">By <see cref="Decide"/>.</param>
-    /// <param name="fresh">The generation holds nothing of them.</param>
+    /// <summary>Replaces what the generation holds of these conversions.</summary>
+    /// <param name="connection">In the caller's transaction.</param>
+    /// <param name="generation">Its number.</param>
+    /// <param name="rows">What it says of them now.</param>
+    /// <param name="fresh">It holds nothing of them.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <returns>By conversion what it held.</returns>
     public async Task<Dictionary<Guid, List<PartnerCredit>>> StoreAsync(
-        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, Decision[] decisions, bool fresh, CancellationToken cancellationToken)
+        NpgsqlConnection connection, int generation, JudgedRows rows, bool fresh, CancellationToken cancellationToken)
     {
-        var before = fresh
-            ? []
-            : await DeleteAsync(connection, generation, journeys.Select(j => j.Conversion.ConversionId).ToArray(), cancellationToken);
-        await CopyDecisionsAsync(connection, generation, journeys, decisions, cancellationToken);
-        await CopyCreditsAsync(connection, generation, decisions, cancellationToken);
-        AttributionMetrics.Credits.Add(decisions.Length);
+        var before = fresh ? [] : await DeleteAsync(connection, generation, [.. rows.Conversions], cancellationToken);
+        await CopyUncreditedAsync(connection, generation, rows.Uncredited, cancellationToken);
+        await CopyCreditsAsync(connection, generation, rows.Credits, cancellationToken);
+        AttributionMetrics.Credits.Add(rows.Conversions.Count);
         return before;
     }
 
@@ -288,11 +290,10 @@ internal sealed class Generations(string schema, BotLists lists)
     private async Task<Dictionary<Guid, List<PartnerCredit>>> DeleteAsync(
         NpgsqlConnection connection, int generation, Guid[] conversions, CancellationToken cancellationToken)
     {
-        await connection.Sql($"delete from {schema}.decisions where generation = $1 and conversion_id = any($2)", P(generation), P(conversions))
-            .RunAsync(cancellationToken);
         await using var command = connection.Sql(
             $"""
-             with gone as (
+             with gone_too as (delete from {schema}.uncredited where generation = $1 and conversion_id = any($2)),
+             gone as (
                  delete from {schema}.credits where generation = $1 and conversion_id = any($2)
                  returning conversion_id, partner_id, share, amount_minor, commission_minor
              )
@@ -336,58 +337,49 @@ internal sealed class Generations(string schema, BotLists lists)
         return clicks.Length == 0 ? null : clicks;
     }
 
-    private async Task CopyDecisionsAsync(
-        NpgsqlConnection connection, int generation, IReadOnlyList<Journey> journeys, Decision[] decisions, CancellationToken cancellationToken)
+    private async Task CopyUncreditedAsync(NpgsqlConnection connection, int generation, List<UncreditedRow> rows, CancellationToken cancellationToken)
     {
-        await using var writer = await connection.BeginBinaryImportAsync(
-            $"copy {schema}.decisions (generation, conversion_id, source, order_id, occurred_at, currency, original_minor, net_minor, credited, reason, test) from stdin (format binary)",
-            cancellationToken);
-        for (var i = 0; i < decisions.Length; i++)
+        if (rows.Count == 0)
         {
-            var (conversion, decision) = (journeys[i].Conversion, decisions[i]);
+            return;
+        }
+
+        await using var writer = await connection.BeginBinaryImportAsync(
+            $"copy {schema}.uncredited (generation, conversion_id, net_minor, reason) from stdin (format binary)", cancellationToken);
+        foreach (var row in rows)
+        {
             await writer.StartRowAsync(cancellationToken);
             await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
-            await writer.WriteAsync(decision.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
-            await writer.WriteAsync(conversion.Source, NpgsqlDbType.Varchar, cancellationToken);
-            await writer.WriteAsync(conversion.OrderId, NpgsqlDbType.Varchar, cancellationToken);
-            await writer.WriteAsync(conversion.OccurredAt, NpgsqlDbType.TimestampTz, cancellationToken);
-            await writer.WriteAsync(decision.Currency, NpgsqlDbType.Varchar, cancellationToken);
-            await writer.WriteAsync(decision.OriginalMinor, NpgsqlDbType.Bigint, cancellationToken);
-            await writer.WriteAsync(decision.NetMinor, NpgsqlDbType.Bigint, cancellationToken);
-            await writer.WriteAsync(decision.Credited, NpgsqlDbType.Boolean, cancellationToken);
-            await WriteTextAsync(writer, decision.Reason, cancellationToken);
-            await writer.WriteAsync(conversion.Test, NpgsqlDbType.Boolean, cancellationToken);
+            await writer.WriteAsync(row.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(row.NetMinor, NpgsqlDbType.Bigint, cancellationToken);
+            await writer.WriteAsync(row.Reason, NpgsqlDbType.Varchar, cancellationToken);
         }
 
         await writer.CompleteAsync(cancellationToken);
     }
 
-    private async Task CopyCreditsAsync(NpgsqlConnection connection, int generation, Decision[] decisions, CancellationToken cancellationToken)
+    private async Task CopyCreditsAsync(NpgsqlConnection connection, int generation, List<CreditRow> rows, CancellationToken cancellationToken)
     {
+        if (rows.Count == 0)
+        {
+            return;
+        }
+
         await using var writer = await connection.BeginBinaryImportAsync(
             $"copy {schema}.credits (generation, conversion_id, click_id, partner_id, link, campaign, share, amount_minor, commission_minor) from stdin (format binary)",
             cancellationToken);
-        foreach (var decision in decisions)
+        foreach (var row in rows)
         {
-            foreach (var part in decision.Parts)
-            {
-                if (part.Share == 0)
-                {
-                    continue;
-                }
-
-                var click = part.Touch?.Click;
-                await writer.StartRowAsync(cancellationToken);
-                await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
-                await writer.WriteAsync(decision.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
-                await writer.WriteAsync(click?.EventId ?? Guid.Empty, NpgsqlDbType.Uuid, cancellationToken);
-                await writer.WriteAsync(part.PartnerId, NpgsqlDbType.Varchar, cancellationToken);
-                await WriteTextAsync(writer, click?.Link, cancellationToken);
-                await WriteTextAsync(writer, click?.Campaign?.Name, cancellationToken);
-                await writer.WriteAsync(part.Share, NpgsqlDbType.Numeric, cancellationToken);
-                await writer.WriteAsync(part.AmountMinor, NpgsqlDbType.Bigint, cancellationToken);
-                await writer.WriteAsync(part.CommissionMinor, NpgsqlDbType.Bigint, cancellationToken);
-            }
+            await writer.StartRowAsync(cancellationToken);
+            await writer.WriteAsync(generation, NpgsqlDbType.Integer, cancellationToken);
+            await writer.WriteAsync(row.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(row.ClickId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(row.PartnerId, NpgsqlDbType.Varchar, cancellationToken);
+            await WriteTextAsync(writer, row.Link, cancellationToken);
+            await WriteTextAsync(writer, row.Campaign, cancellationToken);
+            await writer.WriteAsync(row.Share, NpgsqlDbType.Numeric, cancellationToken);
+            await writer.WriteAsync(row.AmountMinor, NpgsqlDbType.Bigint, cancellationToken);
+            await writer.WriteAsync(row.CommissionMinor, NpgsqlDbType.Bigint, cancellationToken);
         }
 
         await writer.CompleteAsync(cancellationToken);

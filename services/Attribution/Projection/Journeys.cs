@@ -259,7 +259,7 @@ internal sealed class Journeys(string schema, ILogger logger)
     /// <param name="position">How far the log is taken into account.</param>
     /// <param name="judge">Called on other threads, for one chunk each.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async IAsyncEnumerable<(IReadOnlyList<Journey> Journeys, T Judged)> AssembleAllAsync<T>(
+    public async IAsyncEnumerable<T> AssembleAllAsync<T>(
         NpgsqlConnection connection,
         NpgsqlDataSource source,
         IReadOnlyList<Person> people,
@@ -284,7 +284,7 @@ internal sealed class Journeys(string schema, ILogger logger)
                 var (assembled, judged) = await ahead.Dequeue();
                 await StoreAsync(connection, assembled, position, fresh: true, cancellationToken);
                 AttributionMetrics.Journeys.Add(assembled.Journeys.Count);
-                yield return (assembled.Journeys, judged);
+                yield return judged;
             }
         }
         finally
@@ -696,13 +696,20 @@ internal sealed class Journeys(string schema, ILogger logger)
 
         if (!fresh)
         {
-            await connection.Sql($"delete from {schema}.journeys where conversion_id = any($1)", P(assembled.Rows.Select(row => row.ConversionId).ToArray()))
-                .RunAsync(cancellationToken);
+            await connection.Sql(
+                $"with gone as (delete from {schema}.journeys where conversion_id = any($1)) delete from {schema}.orders where conversion_id = any($1)",
+                P(assembled.Rows.Select(row => row.ConversionId).ToArray())).RunAsync(cancellationToken);
         }
 
+        await CopyJourneysAsync(connection, assembled.Rows, position, cancellationToken);
+        await CopyOrdersAsync(connection, assembled.Journeys, cancellationToken);
+    }
+
+    private async Task CopyJourneysAsync(NpgsqlConnection connection, List<Row> rows, long position, CancellationToken cancellationToken)
+    {
         await using var writer = await connection.BeginBinaryImportAsync(
             $"copy {schema}.journeys (conversion_id, changed_at, partners, facts, touches) from stdin (format binary)", cancellationToken);
-        foreach (var row in assembled.Rows)
+        foreach (var row in rows)
         {
             await writer.StartRowAsync(cancellationToken);
             await writer.WriteAsync(row.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
@@ -710,6 +717,27 @@ internal sealed class Journeys(string schema, ILogger logger)
             await writer.WriteAsync(row.Partners, NpgsqlDbType.Array | NpgsqlDbType.Varchar, cancellationToken);
             await writer.WriteAsync(row.Facts, NpgsqlDbType.Json, cancellationToken);
             await writer.WriteAsync(row.Touches, NpgsqlDbType.Bytea, cancellationToken);
+        }
+
+        await writer.CompleteAsync(cancellationToken);
+    }
+
+    private async Task CopyOrdersAsync(NpgsqlConnection connection, IReadOnlyList<Journey> journeys, CancellationToken cancellationToken)
+    {
+        await using var writer = await connection.BeginBinaryImportAsync(
+            $"copy {schema}.orders (conversion_id, source, order_id, occurred_at, currency, original_minor, net_minor, test) from stdin (format binary)", cancellationToken);
+        foreach (var journey in journeys)
+        {
+            var conversion = journey.Conversion;
+            await writer.StartRowAsync(cancellationToken);
+            await writer.WriteAsync(conversion.ConversionId, NpgsqlDbType.Uuid, cancellationToken);
+            await writer.WriteAsync(conversion.Source, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(conversion.OrderId, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(conversion.OccurredAt, NpgsqlDbType.TimestampTz, cancellationToken);
+            await writer.WriteAsync(conversion.Currency, NpgsqlDbType.Varchar, cancellationToken);
+            await writer.WriteAsync(conversion.AmountMinor, NpgsqlDbType.Bigint, cancellationToken);
+            await writer.WriteAsync(Net.OfMinor(journey), NpgsqlDbType.Bigint, cancellationToken);
+            await writer.WriteAsync(conversion.Test, NpgsqlDbType.Boolean, cancellationToken);
         }
 
         await writer.CompleteAsync(cancellationToken);

@@ -18,7 +18,7 @@ internal sealed class OpenProjections(
     TimeProvider time) : IHostedService
 {
     /// <summary>Raise it with every change of a table in Sql/ that can be rebuilt.</summary>
-    private const long Shape = 5;
+    private const long Shape = 6;
 
     private const string ShapeName = "projections-shape";
 
@@ -43,7 +43,7 @@ internal sealed class OpenProjections(
         if (shape != Shape)
         {
             await connection.Sql(
-                $"drop table if exists {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.fits, {s}.fit_runs, {s}.decisions, {s}.credits, {s}.ledger, {s}.statements")
+                $"drop table if exists {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.fits, {s}.fit_runs, {s}.decisions, {s}.orders, {s}.uncredited, {s}.credits, {s}.ledger, {s}.statements")
                 .RunAsync(cancellationToken);
             await log.SaveCheckpointAsync(connection, ShapeName, Shape, cancellationToken);
             if (shape != 0)

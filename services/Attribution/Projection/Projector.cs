@@ -98,7 +98,7 @@ internal sealed class Projector : BackgroundService
         }
 
         await connection.Sql(
-            $"truncate {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.fits, {s}.fit_runs, {s}.decisions, {s}.credits")
+            $"truncate {s}.conversions, {s}.ties, {s}.own_customers, {s}.journey_keys, {s}.journeys, {s}.standings, {s}.rules, {s}.generations, {s}.generation_runs, {s}.fits, {s}.fit_runs, {s}.orders, {s}.uncredited, {s}.credits")
             .RunAsync(cancellationToken);
         await _ledger.TruncateAsync(connection, cancellationToken);
         await connection.Sql($"delete from {s}.set_aside where stage = 'fold'").RunAsync(cancellationToken);
@@ -127,12 +127,13 @@ internal sealed class Projector : BackgroundService
         var rules = active is null ? null : await _generations.InForceAsync(connection, active, cancellationToken);
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
         var people = await _journeys.AllAsync(connection, cancellationToken);
-        await foreach (var (journeys, decisions) in _journeys.AssembleAllAsync(
-            connection, _log.DataSource, people, target, journeys => active is null ? [] : Generations.Decide(journeys, standings, rules!), cancellationToken))
+        await foreach (var rows in _journeys.AssembleAllAsync(
+            connection, _log.DataSource, people, target,
+            journeys => JudgedRows.Of(active is null ? [] : Generations.Decide(journeys, standings, rules!)), cancellationToken))
         {
             if (active is not null)
             {
-                await _generations.StoreAsync(connection, active.Number, journeys, decisions, fresh: true, cancellationToken);
+                await _generations.StoreAsync(connection, active.Number, rows, fresh: true, cancellationToken);
             }
         }
 
@@ -294,7 +295,7 @@ internal sealed class Projector : BackgroundService
         await foreach (var journeys in _journeys.AssembleAsync(connection, affected, page.To, fresh: false, cancellationToken))
         {
             var byConversion = journeys.ToDictionary(journey => journey.Conversion.ConversionId);
-            foreach (var revision in await _generations.WriteAsync(connection, active.Number, journeys, standings, rules, fresh: false, cancellationToken))
+            foreach (var revision in await _generations.ReviseAsync(connection, active.Number, journeys, standings, rules, cancellationToken))
             {
                 revisions.Add(new CreditsRevised
                 {

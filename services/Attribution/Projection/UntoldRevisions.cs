@@ -58,7 +58,7 @@ internal sealed class UntoldRevisions(EventLog log)
              select conversion_id, partner_id, sum(share) as share, sum(amount_minor)::bigint as amount, sum(commission_minor)::bigint as commission
                from {log.Schema}.ledger group by 1, 2 having sum(share) <> 0 or sum(amount_minor) <> 0 or sum(commission_minor) <> 0
              """,
-            generation, program, position, only: "and not d.test", cancellationToken);
+            generation, program, position, only: "and not o.test", cancellationToken);
 
     private async Task KeepAsync(
         NpgsqlConnection connection, string was, int generation, string program, long position, string only, CancellationToken cancellationToken)
@@ -95,16 +95,16 @@ internal sealed class UntoldRevisions(EventLog log)
                   where (b.share, b.amount, b.commission) is distinct from (a.share, a.amount, a.commission)
              )
              insert into {s}.untold_revisions (cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks, causes)
-             select $2, $3, $4, d.conversion_id, $1, d.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks, $5::json
+             select $2, $3, $4, o.conversion_id, $1, o.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks, $5::json
                from changed
-               join {s}.decisions d on d.generation = $1 and d.conversion_id = changed.conversion_id {only}
-               left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = d.conversion_id
-               left join (select {Credits} from is_now join changed using (conversion_id) group by 1) a on a.conversion_id = d.conversion_id
+               join {s}.orders o on o.conversion_id = changed.conversion_id {only}
+               left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = o.conversion_id
+               left join (select {Credits} from is_now join changed using (conversion_id) group by 1) a on a.conversion_id = o.conversion_id
                left join (
                    select conversion_id, json_agg(json_build_object('clickId', click_id, 'partnerId', partner_id) order by click_id) as clicks
                      from {s}.credits join changed using (conversion_id) where generation = $1 group by 1
-               ) c on c.conversion_id = d.conversion_id
-              order by d.conversion_id
+               ) c on c.conversion_id = o.conversion_id
+              order by o.conversion_id
              """,
             P(generation), P(id), P(program), P(occurredAt),
             P(JsonSerializer.Serialize([cause], ContractsJson.Default.IReadOnlyListRevisionCause))).RunAsync(cancellationToken);

@@ -76,8 +76,8 @@ internal sealed class FindOrders(NpgsqlConnection connection, string schema, str
     private readonly record struct Order(Guid ConversionId, string OrderId, DateTimeOffset OccurredAt, string Currency, long OriginalMinor, long NetMinor, bool Own);
 
     private string Columns => $"""
-        d.conversion_id, d.order_id, d.occurred_at, d.currency, d.original_minor, d.net_minor,
-        exists (select from {schema}.credits c where c.generation = d.generation and c.conversion_id = d.conversion_id and c.partner_id = $2)
+        o.conversion_id, o.order_id, o.occurred_at, o.currency, o.original_minor, o.net_minor,
+        exists (select from {schema}.credits c where c.generation = $1 and c.conversion_id = o.conversion_id and c.partner_id = $2)
         """;
 
     private async Task<ILookup<T, Order>> ReadAsync<T>(string column, T[] keys, CancellationToken cancellationToken)
@@ -88,7 +88,7 @@ internal sealed class FindOrders(NpgsqlConnection connection, string schema, str
         }
 
         await using var command = connection.Sql(
-            $"select {Columns} from {schema}.decisions d where d.generation = $1 and not d.test and d.{column} = any($3)", P(generation.Number), P(partner), P(keys));
+            $"select {Columns} from {schema}.orders o where not o.test and o.{column} = any($3)", P(generation.Number), P(partner), P(keys));
         var orders = await OrdersAsync(command, cancellationToken);
         return orders.ToLookup(o => typeof(T) == typeof(Guid) ? (T)(object)o.ConversionId : (T)(object)o.OrderId);
     }
@@ -158,8 +158,8 @@ internal sealed class FindOrders(NpgsqlConnection connection, string schema, str
         var (from, to) = (claims.Min(c => c.OccurredAt!.Value) - s_near, claims.Max(c => c.OccurredAt!.Value) + TimeSpan.FromDays(1));
         await using var command = connection.Sql(
             $"""
-             select {Columns} from {schema}.decisions d
-              where d.generation = $1 and not d.test and d.occurred_at >= $3 and d.occurred_at < $4 and (d.original_minor = any($5) or d.net_minor = any($5))
+             select {Columns} from {schema}.orders o
+              where not o.test and o.occurred_at >= $3 and o.occurred_at < $4 and (o.original_minor = any($5) or o.net_minor = any($5))
              """,
             P(generation.Number), P(partner), P(from.UtcDateTime), P(to.UtcDateTime), P(claims.Select(c => c.AmountMinor!.Value).Distinct().ToArray()));
         return await OrdersAsync(command, cancellationToken);

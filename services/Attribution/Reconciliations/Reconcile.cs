@@ -177,9 +177,9 @@ internal sealed class Reconcile(
     {
         await using var command = connection.Sql(
             $"""
-             select distinct d.conversion_id
-               from {log.Schema}.credits c join {log.Schema}.decisions d on d.generation = c.generation and d.conversion_id = c.conversion_id
-              where c.generation = $1 and c.partner_id = $2 and not d.test and d.occurred_at >= $3 and d.occurred_at < $4 and not d.conversion_id = any($5)
+             select distinct o.conversion_id
+               from {log.Schema}.credits c join {log.Schema}.orders o on o.conversion_id = c.conversion_id
+              where c.generation = $1 and c.partner_id = $2 and not o.test and o.occurred_at >= $3 and o.occurred_at < $4 and not o.conversion_id = any($5)
              """,
             P(active.Number), P(partner), P(from.UtcDateTime), P(to.UtcDateTime), P(listed));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);

@@ -384,18 +384,31 @@ internal sealed class DiffReplay(
           where (b.share, b.amount, b.commission) is distinct from (a.share, a.amount, a.commission)
          """;
 
-    /// <summary>Whether there is a statement of the month of decision <c>d</c>.</summary>
-    private string IsClosed => $"exists (select from {log.Schema}.statements s where s.period = to_char(d.occurred_at at time zone 'UTC', 'YYYY-MM'))";
+    /// <summary>Whether there is a statement of the month of order <c>o</c>.</summary>
+    private string IsClosed => $"exists (select from {log.Schema}.statements s where s.period = to_char(o.occurred_at at time zone 'UTC', 'YYYY-MM'))";
+
+    /// <summary>
+    /// What changed of <c>c</c>, as order <c>o</c>, where both generations have judged it: one that counts no more knows nothing of what
+    /// came later. Shares add up to 1, so a conversion that both credit differs in rows of both.
+    /// </summary>
+    private string JudgedByBoth =>
+        $"""
+         join {log.Schema}.orders o on o.conversion_id = c.conversion_id and not o.test
+         left join {log.Schema}.uncredited b on b.generation = $1 and b.conversion_id = c.conversion_id
+         left join {log.Schema}.uncredited a on a.generation = $2 and a.conversion_id = c.conversion_id
+         where (c.credited_before or b.reason is not null) and (c.credited_after or a.reason is not null)
+         """;
 
     /// <summary>The same with each conversion's movement and what it is; $1 and $2 are the generations.</summary>
     private string Orders =>
         $"""
          select c.conversion_id, c.partner_id, c.share_before, c.amount_before, c.commission_before, c.share_after, c.amount_after, c.commission_after,
-                sum(abs(c.amount_after - c.amount_before) + abs(c.commission_after - c.commission_before)) over (partition by c.conversion_id)::bigint as moved,
-                d.source, d.order_id, d.occurred_at, d.currency, p.reason as reason_before, d.reason as reason_after, {IsClosed} as closed
-           from ({Changed}) c
-           join {log.Schema}.decisions d on d.generation = $2 and d.conversion_id = c.conversion_id and not d.test
-           join {log.Schema}.decisions p on p.generation = $1 and p.conversion_id = c.conversion_id
+                c.moved, o.source, o.order_id, o.occurred_at, o.currency, b.reason as reason_before, a.reason as reason_after, {IsClosed} as closed
+           from (
+             select changed.*, sum(abs(amount_after - amount_before) + abs(commission_after - commission_before)) over conversion::bigint as moved,
+                    bool_or(share_before > 0) over conversion as credited_before, bool_or(share_after > 0) over conversion as credited_after
+               from ({Changed}) changed window conversion as (partition by conversion_id)
+           ) c {JudgedByBoth}
          """;
 
     /// <summary>Conversions that differ, and by currency what changed hands among them and what of it closed months have.</summary>
@@ -406,18 +419,18 @@ internal sealed class DiffReplay(
             $"""
              with changed as (
                  select conversion_id, sum(greatest(amount_after - amount_before, 0))::bigint as gained,
-                        sum(amount_after - amount_before)::bigint as amount, sum(commission_after - commission_before)::bigint as commission
-                   from ({Changed}) c group by 1
+                        sum(amount_before)::bigint as amount_before, sum(amount_after)::bigint as amount_after,
+                        sum(amount_after - amount_before)::bigint as amount, sum(commission_after - commission_before)::bigint as commission,
+                        bool_or(share_before > 0) as credited_before, bool_or(share_after > 0) as credited_after
+                   from ({Changed}) changed group by 1
              )
-             select d.currency, count(*),
-                    count(*) filter (where d.credited and not p.credited), coalesce(sum(d.net_minor) filter (where d.credited and not p.credited), 0)::bigint,
-                    count(*) filter (where p.credited and not d.credited), coalesce(sum(d.net_minor) filter (where p.credited and not d.credited), 0)::bigint,
-                    coalesce(sum(c.gained) filter (where p.credited and d.credited), 0)::bigint,
+             select o.currency, count(*),
+                    count(*) filter (where not c.credited_before), coalesce(sum(c.amount_after) filter (where not c.credited_before), 0)::bigint,
+                    count(*) filter (where not c.credited_after), coalesce(sum(c.amount_before) filter (where not c.credited_after), 0)::bigint,
+                    coalesce(sum(c.gained) filter (where c.credited_before and c.credited_after), 0)::bigint,
                     count(*) filter (where {IsClosed}), coalesce(sum(c.amount) filter (where {IsClosed}), 0)::bigint,
                     coalesce(sum(c.commission) filter (where {IsClosed}), 0)::bigint
-               from changed c
-               join {log.Schema}.decisions d on d.generation = $2 and d.conversion_id = c.conversion_id and not d.test
-               join {log.Schema}.decisions p on p.generation = $1 and p.conversion_id = c.conversion_id
+               from changed c {JudgedByBoth}
               group by 1 order by 1
              """,
             P(before), P(after));
@@ -444,11 +457,11 @@ internal sealed class DiffReplay(
     {
         await using var command = connection.Sql(
             $"""
-             with orders as materialized ({Orders}),
+             with rows as materialized ({Orders}),
              page as (
-                 select distinct moved, conversion_id from orders where moved < $3 or (moved = $3 and conversion_id > $4) order by 1 desc, 2 limit $5
+                 select distinct moved, conversion_id from rows where moved < $3 or (moved = $3 and conversion_id > $4) order by 1 desc, 2 limit $5
              )
-             select orders.* from page join orders using (conversion_id) order by page.moved desc, conversion_id, partner_id collate "C"
+             select rows.* from page join rows using (conversion_id) order by page.moved desc, conversion_id, partner_id collate "C"
              """,
             P(before), P(after), P(cursor.Moved), P(cursor.Conversion), P(limit));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);

@@ -1,18 +1,21 @@
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.EventStore;
 using static PartnerPulse.EventStore.Db;
 
 namespace PartnerPulse.Attribution.Replays;
 
 /// <summary>
-/// A stretch of a replay: one connection reads journeys, as many tasks as there are cores decode and judge them, another connection
-/// copies the credits in order. A commit has the rows of one chunk and the checkpoint after it, so a killed replay goes on where it
-/// was; what is read ahead is a few chunks, so memory is bounded.
+/// A stretch of a replay. Journeys that are packed in memory are judged there, and one connection copies the credits. Others come from
+/// their table: one connection reads them, as many tasks as there are cores decode and judge them, another connection copies the
+/// credits in order; what is read ahead is a few chunks, so memory is bounded. A commit has the rows of one chunk and the checkpoint
+/// after it, so a killed replay goes on where it was.
 /// </summary>
-internal sealed class ReplayPass(EventLog log, Generations generations)
+internal sealed class ReplayPass(EventLog log, Generations generations, PackKeeper packed)
 {
     /// <summary>Conversions that are read under one snapshot. A rebuild waits for its end: a second or two.</summary>
     public const int PassSize = 40_000;
@@ -32,6 +35,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
     /// <exception cref="UnfoldableException">This engine cannot read its rules, or did not begin it.</exception>
     public async Task<int?> RunAsync(int number, bool fresh, CancellationToken cancellationToken)
     {
+        await ReachAsync(number, cancellationToken);
         await using var reading = await log.DataSource.OpenConnectionAsync(cancellationToken);
         await using var snapshot = await reading.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellationToken);
 
@@ -64,12 +68,27 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
             await BeginAsync(writing, generation, cancellationToken);
         }
 
+        var judged = 0;
+        await foreach (var chunk in JudgePackedAsync(reading, generation, rules, standings, cancellationToken))
+        {
+            if (await WriteAsync(writing, generation, chunk, cancellationToken) is not { } written)
+            {
+                return null;
+            }
+
+            (generation, judged) = (written, judged + chunk.Rows.Conversions.Count);
+        }
+
+        if (judged >= PassSize)
+        {
+            return judged;
+        }
+
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var chunks = Channel.CreateBounded<Task<Chunk>>(new BoundedChannelOptions(s_ahead) { SingleReader = true, SingleWriter = true });
         var read = ReadAsync(reading, generation, rules, standings, chunks.Writer, stop.Token);
         try
         {
-            var judged = 0;
             await foreach (var judging in chunks.Reader.ReadAllAsync(cancellationToken))
             {
                 var chunk = await judging;
@@ -78,8 +97,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
                     return null;
                 }
 
-                judged += chunk.Journeys.Length;
-                generation = written;
+                (generation, judged) = (written, judged + chunk.Rows.Conversions.Count);
             }
 
             return judged;
@@ -90,6 +108,44 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
             await stop.CancelAsync();
             await read.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
+    }
+
+    /// <summary>Has the pack brought to the replay's target, from which on it can be judged there.</summary>
+    private async Task ReachAsync(int number, CancellationToken cancellationToken)
+    {
+        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
+        if (await generations.FindAsync(connection, number, cancellationToken) is { } generation)
+        {
+            await packed.ReachAsync(generation.Target, cancellationToken);
+        }
+    }
+
+    /// <summary>The next journeys of the snapshot as far as the pack has them. The next chunk is judged while one is written.</summary>
+    private async IAsyncEnumerable<Chunk> JudgePackedAsync(
+        NpgsqlConnection connection, Generation generation, RulesInForce rules, PartnerStandings standings,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var table = await PackKeeper.TableAsync(connection, log.Schema, cancellationToken);
+        var position = await log.CheckpointAsync(connection, Projector.Checkpoint, cancellationToken);
+        var judge = packed.JudgeBy(rules, standings);
+        var next = NextAsync(new JourneyKey(generation.FoldedTo, generation.FoldedConversion));
+        try
+        {
+            for (var judged = 0; judged < PassSize && await next is { } chunk; judged += chunk.Rows.Conversions.Count)
+            {
+                next = NextAsync(chunk.Last);
+                yield return chunk;
+            }
+        }
+        finally
+        {
+            // Where the caller stops early, the pack is let go of before the snapshot is.
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        Task<Chunk?> NextAsync(JourneyKey after) => Task.Run(
+            async () => await packed.JudgeNextAsync(judge, table, generation.Target, after, position, ChunkSize, cancellationToken) is var (rows, last) ? new Chunk(rows, last) : null,
+            cancellationToken);
     }
 
     private async Task BeginAsync(NpgsqlConnection connection, Generation generation, CancellationToken cancellationToken) => await connection.Sql(
@@ -147,13 +203,12 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
         }
 
         // Up to the target each journey comes once, so there is nothing to replace; a journey that changes later comes again.
-        await generations.StoreAsync(
-            connection, expected.Number, chunk.Journeys, chunk.Decisions, fresh: chunk.Last.ChangedAt <= expected.Target, cancellationToken);
+        await generations.StoreAsync(connection, expected.Number, chunk.Rows, fresh: chunk.Last.ChangedAt <= expected.Target, cancellationToken);
         var folded = expected with
         {
             FoldedTo = chunk.Last.ChangedAt,
             FoldedConversion = chunk.Last.ConversionId,
-            Done = Math.Min(expected.Total, expected.Done + chunk.Journeys.Length),
+            Done = Math.Min(expected.Total, expected.Done + chunk.Rows.Conversions.Count),
         };
         await generations.SaveAsync(connection, folded, cancellationToken);
         await connection.Sql($"update {log.Schema}.generation_runs set advanced_at = clock_timestamp() where generation = $1", P(expected.Number))
@@ -162,12 +217,12 @@ internal sealed class ReplayPass(EventLog log, Generations generations)
         return folded;
     }
 
-    private sealed record Chunk(Journey[] Journeys, Decision[] Decisions, Journeys.Stored Last)
+    private sealed record Chunk(JudgedRows Rows, JourneyKey Last)
     {
         public static Chunk Of(List<Journeys.Stored> stored, PartnerStandings standings, RulesInForce rules)
         {
-            var journeys = stored.ConvertAll(s => Projection.Journeys.Deserialize(s.Facts, s.Touches)).ToArray();
-            return new Chunk(journeys, Generations.Decide(journeys, standings, rules), stored[^1]);
+            var journeys = stored.ConvertAll(s => Journeys.Deserialize(s.Facts, s.Touches));
+            return new Chunk(JudgedRows.Of(Generations.Decide(journeys, standings, rules)), new JourneyKey(stored[^1].ChangedAt, stored[^1].ConversionId));
         }
     }
 }

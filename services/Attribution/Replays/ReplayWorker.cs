@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
@@ -20,6 +21,7 @@ namespace PartnerPulse.Attribution.Replays;
 internal sealed class ReplayWorker(
     [FromKeyedServices(AttributionService.Schema)] EventLog log,
     Generations generations,
+    PackKeeper packed,
     ProjectionProgress progress,
     IOptions<ProgramOptions> program,
     TimeProvider time,
@@ -33,7 +35,7 @@ internal sealed class ReplayWorker(
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
-    private readonly ReplayPass _pass = new(log, generations);
+    private readonly ReplayPass _pass = new(log, generations, packed);
     private readonly HashSet<int> _begun = [];
     private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
         .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) => logger.ReplayWorkerRetries(attempt, fault))
@@ -157,7 +159,7 @@ internal sealed class ReplayWorker(
         }
 
         var deleted = await DeleteAsync(connection, "credits", number, cancellationToken);
-        deleted += await DeleteAsync(connection, "decisions", number, cancellationToken);
+        deleted += await DeleteAsync(connection, "uncredited", number, cancellationToken);
         if (deleted == 0)
         {
             await generations.SaveAsync(connection, generation with { FoldedTo = -1 }, cancellationToken);

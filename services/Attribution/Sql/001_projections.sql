@@ -145,8 +145,8 @@ create table if not exists {schema}.generations (
     constraint generations_replay unique (replay_id)
 );
 
-create table if not exists {schema}.decisions (
-    generation     int         not null,
+-- What a list of conversions shows of each, whatever the rules: written with its journey, and small where journeys are large.
+create table if not exists {schema}.orders (
     conversion_id  uuid        not null,
     source         varchar     not null,
     order_id       varchar     not null,
@@ -154,13 +154,21 @@ create table if not exists {schema}.decisions (
     currency       varchar     not null,
     original_minor bigint      not null,
     net_minor      bigint      not null,
-    credited       bool        not null,
-    reason         varchar     null,
     test           bool        not null,
-    constraint pk_decisions primary key (generation, conversion_id)
+    constraint pk_orders primary key (conversion_id)
 );
 
--- One row a credited touch, of the conversion or of the lead that it inherits from; click_id is zero where a coupon has it. share has 18 decimals and adds up to exactly 1 a conversion; amounts are minor units.
+-- What a generation has judged of a conversion is either here, with the reason why nobody is credited, or in credits, never in both.
+-- net_minor is that of the journey that was judged: orders may be ahead of a generation that does not count.
+create table if not exists {schema}.uncredited (
+    generation    int     not null,
+    conversion_id uuid    not null,
+    net_minor     bigint  not null,
+    reason        varchar not null,
+    constraint pk_uncredited primary key (generation, conversion_id)
+);
+
+-- One row a credited touch, of the conversion or of the lead that it inherits from; click_id is zero where a coupon has it. share has 18 decimals and adds up to exactly 1 a conversion, amounts to its net; they are minor units.
 create table if not exists {schema}.credits (
     generation       int             not null,
     conversion_id    uuid            not null,

@@ -34,6 +34,7 @@ internal sealed class PackKeeper(
     private const int PageSize = 4_000;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_replayWaits = TimeSpan.FromSeconds(1);
 
     private readonly long _mostBytes = options.Value.WhatIfMegabytes * 1024L * 1024;
     private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
@@ -43,7 +44,7 @@ internal sealed class PackKeeper(
     // Held by whoever changes the pack or goes through it: a pass takes milliseconds, and uses all cores.
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly JourneyPack _pack = new();
-    private (long ChangedAt, Guid Conversion) _readTo;
+    private JourneyKey _readTo;
     private long _table;
     private Beside? _beside;
     private volatile bool _overflowed;
@@ -111,21 +112,81 @@ internal sealed class PackKeeper(
 
             var sets = Sets(beside);
             var sums = new RuleSetSums(sets.Count);
-            await foreach (var journeys in ReadAsync(connection, (0, Guid.Empty), cancellationToken))
+            await foreach (var page in ReadAsync(connection, default, cancellationToken))
             {
-                var page = new JourneyPack();
-                foreach (var journey in journeys.Journeys)
+                var pack = new JourneyPack();
+                foreach (var (journey, key) in page)
                 {
-                    page.Put(journey);
+                    pack.Put(journey, key.ChangedAt);
                 }
 
-                sums.Add(page, beside.Standings, sets, from ?? DateTimeOffset.MinValue, to ?? DateTimeOffset.MaxValue, cancellationToken);
+                sums.Add(pack, beside.Standings, sets, from ?? DateTimeOffset.MinValue, to ?? DateTimeOffset.MaxValue, cancellationToken);
             }
 
             return Judged(sums, beside, fromMemory: false);
         }
 
         static Judged Judged(RuleSetSums sums, Beside beside, bool fromMemory) => new(sums, beside.Active, beside.Position, fromMemory);
+    }
+
+    /// <summary>Brings the pack to a position that is projected, so that a replay can be judged from it. Not while the journeys are locked.</summary>
+    public async Task ReachAsync(long position, CancellationToken cancellationToken)
+    {
+        if (_overflowed || Position >= position)
+        {
+            return;
+        }
+
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (!_overflowed && Position < position)
+            {
+                await ReadNextAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>For <see cref="JudgeNextAsync"/>.</summary>
+    public PackedJudge JudgeBy(RulesInForce rules, PartnerStandings standings) => new(_pack, standings, rules);
+
+    /// <summary>Judges the next journeys of a replay whose caller keeps a rebuild from throwing them away.</summary>
+    /// <param name="judge">By <see cref="JudgeBy"/>.</param>
+    /// <param name="table">The file of the table of journeys that the caller has locked (<see cref="TableAsync"/>).</param>
+    /// <param name="target">The replay's: what changed later is to come again, so the pack must not be behind it.</param>
+    /// <param name="after">Where to go on.</param>
+    /// <param name="position">Journeys that changed after it are left for later.</param>
+    /// <param name="max">Conversions at most.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Null where the pack has none, does not have these journeys, or is busy for long: then the table has them.</returns>
+    public async Task<(JudgedRows Rows, JourneyKey Last)?> JudgeNextAsync(
+        PackedJudge judge, long table, long target, JourneyKey after, long position, int max, CancellationToken cancellationToken)
+    {
+        // Whoever has the turn may wait for a rebuild that waits for the caller, so the caller does not wait for the turn for ever.
+        if (!await _turn.WaitAsync(s_replayWaits, cancellationToken))
+        {
+            return null;
+        }
+
+        try
+        {
+            return !_overflowed && _table == table && Position >= target && judge.Next(after, position, max) is { Rows.Conversions.Count: > 0 } judged ? judged : null;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>The file that the table of journeys is in: a rebuild fills the table anew, and gives it another.</summary>
+    public static async Task<long> TableAsync(NpgsqlConnection connection, string schema, CancellationToken cancellationToken)
+    {
+        await using var command = connection.Sql($"select pg_relation_filenode('{schema}.journeys')::bigint");
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -170,25 +231,23 @@ internal sealed class PackKeeper(
             return;
         }
 
-        // A rebuild fills the table anew, under positions that may lie behind ours, and gives it another file.
-        await using (var command = connection.Sql($"select pg_relation_filenode('{log.Schema}.journeys')::bigint"))
+        // Positions in another file may lie behind ours.
+        if (await TableAsync(connection, log.Schema, cancellationToken) is var table && table != _table)
         {
-            var table = (long)(await command.ExecuteScalarAsync(cancellationToken))!;
-            if (table != _table)
-            {
-                _pack.Clear();
-                (_table, _readTo) = (table, (0, Guid.Empty));
-            }
+            _pack.Clear();
+            (_table, _readTo) = (table, default);
+            Volatile.Write(ref _position, 0);
         }
 
-        await foreach (var (journeys, readTo) in ReadAsync(connection, _readTo, cancellationToken))
+        await foreach (var page in ReadAsync(connection, _readTo, cancellationToken))
         {
-            foreach (var journey in journeys)
+            foreach (var (journey, key) in page)
             {
-                _pack.Put(journey);
+                _pack.Put(journey, key.ChangedAt);
+                _readTo = key;
             }
 
-            (_readTo, Conversions, Bytes) = (readTo, _pack.Conversions, _pack.Bytes);
+            (Conversions, Bytes) = (_pack.Conversions, _pack.Bytes);
             if (Bytes > _mostBytes)
             {
                 Overflow();
@@ -234,13 +293,13 @@ internal sealed class PackKeeper(
                 active, await generations.InForceAsync(connection, active, cancellationToken),
                 await generations.StandingsAsync(connection, cancellationToken), await log.CheckpointAsync(connection, Projector.Checkpoint, cancellationToken));
 
-    private async IAsyncEnumerable<(IReadOnlyList<Journey> Journeys, (long ChangedAt, Guid Conversion) ReadTo)> ReadAsync(
-        NpgsqlConnection connection, (long ChangedAt, Guid Conversion) after, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<IReadOnlyList<(Journey Journey, JourneyKey Key)>> ReadAsync(
+        NpgsqlConnection connection, JourneyKey after, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
         while (true)
         {
             var stored = new List<Journeys.Stored>();
-            await foreach (var journey in Journeys.StreamChangedAsync(connection, log.Schema, after.ChangedAt, after.Conversion, PageSize, cancellationToken))
+            await foreach (var journey in Journeys.StreamChangedAsync(connection, log.Schema, after.ChangedAt, after.ConversionId, PageSize, cancellationToken))
             {
                 stored.Add(journey);
             }
@@ -251,9 +310,9 @@ internal sealed class PackKeeper(
             }
 
             // Decoding is most of the work, and every core takes its part.
-            var journeys = stored.AsParallel().AsOrdered().Select(s => Journeys.Deserialize(s.Facts, s.Touches)).ToArray();
-            after = (stored[^1].ChangedAt, stored[^1].ConversionId);
-            yield return (journeys, after);
+            yield return stored.AsParallel().AsOrdered()
+                .Select(s => (Journeys.Deserialize(s.Facts, s.Touches), new JourneyKey(s.ChangedAt, s.ConversionId))).ToArray();
+            after = new JourneyKey(stored[^1].ChangedAt, stored[^1].ConversionId);
         }
     }
 

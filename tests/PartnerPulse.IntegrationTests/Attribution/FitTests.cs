@@ -165,7 +165,7 @@ public sealed class FitTests
         await using var command = LogOf(service).DataSource.CreateCommand(
             $"""
              select partner_id, sum(share), sum(amount_minor)::bigint
-               from {AttributionService.Schema}.credits join {AttributionService.Schema}.decisions using (generation, conversion_id)
+               from {AttributionService.Schema}.credits join {AttributionService.Schema}.orders using (conversion_id)
               where generation = {generation} and not test group by partner_id order by partner_id collate "C"
              """);
         await using var reader = await command.ExecuteReaderAsync();

@@ -184,8 +184,8 @@ public sealed class LedgerTests(ITestOutputHelper output)
         public Task<string> CreditsAsync() => TextAsync(
             $"""
              select (conversion_id, partner_id, sum(share), sum(amount_minor), sum(commission_minor))::text
-               from {log.Schema}.credits join {log.Schema}.decisions d using (generation, conversion_id) join {log.Schema}.generations g using (generation)
-              where g.state = 'active' and not d.test
+               from {log.Schema}.credits join {log.Schema}.orders o using (conversion_id) join {log.Schema}.generations g using (generation)
+              where g.state = 'active' and not o.test
               group by conversion_id, partner_id having (sum(share), sum(amount_minor), sum(commission_minor)) <> (0, 0, 0) order by conversion_id, partner_id
              """);
 
@@ -201,9 +201,9 @@ public sealed class LedgerTests(ITestOutputHelper output)
                  union all select partner, currency, carried from balance where period = (select max(period) from {log.Schema}.statements)
                  union all select partner_id, currency, commission_minor from {log.Schema}.ledger where period > coalesce((select max(period) from {log.Schema}.statements), '')
                  union all
-                 select c.partner_id, d.currency, -c.commission_minor
-                   from {log.Schema}.credits c join {log.Schema}.decisions d using (generation, conversion_id) join {log.Schema}.generations g using (generation)
-                  where g.state = 'active' and not d.test
+                 select c.partner_id, o.currency, -c.commission_minor
+                   from {log.Schema}.credits c join {log.Schema}.orders o using (conversion_id) join {log.Schema}.generations g using (generation)
+                  where g.state = 'active' and not o.test
              )
              select (partner, currency, sum(minor))::text from parts group by partner, currency having sum(minor) <> 0
              """);

@@ -168,7 +168,11 @@ public sealed class ProjectorTests(ITestOutputHelper output)
         {
             var lines = new List<string>();
             await using var decisions = log.DataSource.CreateCommand(
-                $"select conversion_id, net_minor, currency, credited, reason from {log.Schema}.decisions where generation = {generation}");
+                $"""
+                 select o.conversion_id, coalesce(u.net_minor, o.net_minor), o.currency, u.reason is null, u.reason
+                   from {log.Schema}.orders o left join {log.Schema}.uncredited u on u.generation = {generation} and u.conversion_id = o.conversion_id
+                  where u.reason is not null or exists (select from {log.Schema}.credits c where c.generation = {generation} and c.conversion_id = o.conversion_id)
+                 """);
             await using (var reader = await decisions.ExecuteReaderAsync())
             {
                 while (await reader.ReadAsync())

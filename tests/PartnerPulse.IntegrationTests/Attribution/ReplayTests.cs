@@ -28,12 +28,12 @@ public sealed class ReplayTests
         await using var source = NpgsqlDataSource.Create(service.Database);
 
         // A row of the second chunk that nobody has committed: the copy of that chunk waits for it.
-        var stuck = await ScalarAsync<Guid>(source, "select conversion_id from attribution.journeys order by changed_at, conversion_id offset 3000 limit 1");
+        const string Third = "(select conversion_id from attribution.journeys order by changed_at, conversion_id offset 3000 limit 1)";
         await using var holding = await source.OpenConnectionAsync();
         await using var held = await holding.BeginTransactionAsync();
         await RunAsync(
             holding,
-            $"insert into attribution.decisions values (2, '{stuck}', 's', 'o', now(), 'EUR', 0, 0, false, null, false)");
+            $"insert into attribution.credits select 2, conversion_id, click_id, 'nobody', null, null, 1, 0, 0 from attribution.credits where conversion_id = {Third}");
         var replay = await RequestAsync(service, "linear");
         using var progress = new Progress(service, replay);
         var waiting = await service.UntilAsync($"/v1/replays/{replay}", view => view.GetProperty("done").GetInt64() == 2_000);
@@ -53,8 +53,8 @@ public sealed class ReplayTests
         // It stopped before the third chunk, and nothing of it is left.
         await Waits.UntilAsync("it is emptied", async () => await ScalarAsync<long>(source, "select folded_to from attribution.generations where generation = 2") == -1);
         Assert.InRange(await ScalarAsync<long>(source, "select done from attribution.generations where generation = 2"), 2_000, 4_000);
-        Assert.Equal(0L, await ScalarAsync<long>(source, "select (select count(*) from attribution.decisions where generation = 2) + (select count(*) from attribution.credits where generation = 2)"));
-        Assert.Equal(Orders, await ScalarAsync<long>(source, "select count(*) from attribution.decisions where generation = 1"));
+        Assert.Equal(0L, await ScalarAsync<long>(source, "select (select count(*) from attribution.uncredited where generation = 2) + (select count(*) from attribution.credits where generation = 2)"));
+        Assert.Equal(Orders, await ScalarAsync<long>(source, "select count(distinct conversion_id) from attribution.credits where generation = 1"));
     }
 
     [PostgresFact]
@@ -82,7 +82,7 @@ public sealed class ReplayTests
 
         for (var generation = 2; generation <= 4; generation++)
         {
-            Assert.Equal(Orders, await ScalarAsync<long>(source, $"select count(*) from attribution.decisions where generation = {generation}"));
+            Assert.Equal(Orders, await ScalarAsync<long>(source, $"select count(distinct conversion_id) from attribution.credits where generation = {generation}"));
             Assert.Equal(Orders, await ScalarAsync<decimal>(source, $"select sum(share) from attribution.credits where generation = {generation}"));
         }
     }

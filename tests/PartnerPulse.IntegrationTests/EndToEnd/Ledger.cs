@@ -32,7 +32,11 @@ internal static class Ledger
     {
         var lines = new List<string>();
         await using var decisions = database.CreateCommand(
-            $"select conversion_id, net_minor, currency, credited, reason from attribution.decisions where generation = {generation}");
+            $"""
+             select o.conversion_id, coalesce(u.net_minor, o.net_minor), o.currency, u.reason is null, u.reason
+               from attribution.orders o left join attribution.uncredited u on u.generation = {generation} and u.conversion_id = o.conversion_id
+              where u.reason is not null or exists (select from attribution.credits c where c.generation = {generation} and c.conversion_id = o.conversion_id)
+             """);
         await using (var reader = await decisions.ExecuteReaderAsync())
         {
             while (await reader.ReadAsync())

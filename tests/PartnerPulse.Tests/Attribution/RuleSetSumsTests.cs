@@ -26,13 +26,13 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
     public void Sums_over_the_pack_are_sums_of_the_decisions_and_add_up() => Properties.Hold(output, s_pairs, 1_500, pair =>
     {
         var history = History.Fold(pair.Given.Events);
-        var pack = new JourneyPack();
+        var (pack, position) = (new JourneyPack(), 0L);
 
         // Journeys change: each is there without its touches first, and all of them come again.
         var random = new Random(pair.Given.Disorder);
         foreach (var journey in history.Journeys.Select(j => j with { Touches = [], CouponPartner = null }).Concat(history.Journeys).Concat(history.Journeys.Where(_ => random.Next(2) == 0)))
         {
-            pack.Put(journey);
+            pack.Put(journey, ++position);
         }
 
         RulesInForce[] ruleSets = [pair.Given.InForce, RulesInForce.Only(pair.Other)];
@@ -72,7 +72,7 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
         var pack = new JourneyPack();
         foreach (var journey in history.Journeys)
         {
-            pack.Put(journey);
+            pack.Put(journey, changedAt: 1);
         }
 
         var times = history.Journeys.Where(j => !j.Conversion.Test).Select(j => j.Conversion.OccurredAt).Order().ToArray();
@@ -94,12 +94,12 @@ public sealed class RuleSetSumsTests(ITestOutputHelper output)
             .Where(j => !j.Conversion.Test).MaxBy(j => j.Touches.Length)!;
         var pack = new JourneyPack();
         var ids = Enumerable.Range(0, 3 * JourneyPack.ChunkSize).Select(_ => Guid.NewGuid()).ToArray();
-        var bytes = new List<long>();
+        var (bytes, position) = (new List<long>(), 0L);
         for (var round = 0; round < 6; round++)
         {
             foreach (var id in ids)
             {
-                pack.Put(journey with { Conversion = journey.Conversion with { ConversionId = id } });
+                pack.Put(journey with { Conversion = journey.Conversion with { ConversionId = id } }, ++position);
             }
 
             bytes.Add(pack.Bytes);
