@@ -44,6 +44,9 @@ public static class AttributionService
             .Validate(
                 o => o.WhatIfMegabytes is >= 0 and <= AttributionOptions.MostWhatIfMegabytes,
                 $"Attribution:WhatIfMegabytes must be 0 to {AttributionOptions.MostWhatIfMegabytes}.")
+            .Validate(
+                o => o.ReplayCommit is >= 1 and <= AttributionOptions.MostReplayCommit,
+                $"Attribution:ReplayCommit must be 1 to {AttributionOptions.MostReplayCommit}.")
             .ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
         builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));

@@ -50,9 +50,10 @@ internal static class GenerationBenchmark
         var results = new List<Measured>();
         foreach (var (megabytes, from, aim) in new[] { (new AttributionOptions().WhatIfMegabytes, "from memory", (double?)Aim), (0, "from the table", null) })
         {
-            var packed = new PackKeeper(
-                log, generations, new ProjectionProgress(TimeProvider.System), Options.Create(new AttributionOptions { WhatIfMegabytes = megabytes }), NullLogger<PackKeeper>.Instance);
-            var (ours, copy) = await MeasureAsync(database, log, projector, new ReplayPass(log, generations, packed), results.Count * (rounds + 1) + 2, rounds, cancellation);
+            var options = new AttributionOptions { WhatIfMegabytes = megabytes };
+            var packed = new PackKeeper(log, generations, new ProjectionProgress(TimeProvider.System), Options.Create(options), NullLogger<PackKeeper>.Instance);
+            var pass = new ReplayPass(log, generations, packed, options.ReplayCommit);
+            var (ours, copy) = await MeasureAsync(database, log, projector, pass, results.Count * (rounds + 1) + 2, rounds, cancellation);
             results.Add(Measured.Of("generation", $"{what} {from}", "credit rows/s", ours, "plain COPY of its credit rows", copy, aim));
         }
 

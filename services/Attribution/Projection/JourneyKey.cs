@@ -5,8 +5,8 @@ namespace PartnerPulse.Attribution.Projection;
 
 /// <summary>A journey's place in the order in which journeys change: by the log position of the change, then the conversion's id.</summary>
 [StructLayout(LayoutKind.Auto)]
-internal readonly record struct JourneyKey(long ChangedAt, Guid ConversionId) : IComparable<JourneyKey>
+internal readonly record struct JourneyKey(long ChangedAt, Guid ConversionId)
 {
-    public int CompareTo(JourneyKey other) =>
-        ChangedAt != other.ChangedAt ? ChangedAt.CompareTo(other.ChangedAt) : Ids.CompareBytes(ConversionId, other.ConversionId);
+    public bool IsAfter(JourneyKey other) =>
+        ChangedAt > other.ChangedAt || (ChangedAt == other.ChangedAt && Ids.CompareBytes(ConversionId, other.ConversionId) > 0);
 }

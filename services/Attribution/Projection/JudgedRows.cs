@@ -4,17 +4,18 @@ using PartnerPulse.Attribution.Core;
 namespace PartnerPulse.Attribution.Projection;
 
 /// <summary>What a generation says of some conversions, as its tables hold it.</summary>
-internal sealed class JudgedRows
+/// <param name="most">Room for so many conversions.</param>
+internal sealed class JudgedRows(int most)
 {
-    public List<Guid> Conversions { get; } = [];
+    public List<Guid> Conversions { get; } = new(most);
 
-    public List<CreditRow> Credits { get; } = [];
+    public List<CreditRow> Credits { get; } = new(most);
 
-    public List<UncreditedRow> Uncredited { get; } = [];
+    public List<UncreditedRow> Uncredited { get; } = new(most);
 
     public static JudgedRows Of(IReadOnlyList<Decision> decisions)
     {
-        var rows = new JudgedRows();
+        var rows = new JudgedRows(decisions.Count);
         foreach (var decision in decisions)
         {
             rows.Conversions.Add(decision.ConversionId);

@@ -3,6 +3,7 @@ using System.Threading.Channels;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.UserAgents;
 using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.EventStore;
 using static PartnerPulse.EventStore.Db;
@@ -15,15 +16,17 @@ namespace PartnerPulse.Attribution.Replays;
 /// credits in order; what is read ahead is a few chunks, so memory is bounded. A commit has the rows of one chunk and the checkpoint
 /// after it, so a killed replay goes on where it was.
 /// </summary>
-internal sealed class ReplayPass(EventLog log, Generations generations, PackKeeper packed)
+/// <param name="log">Has the journeys beside it.</param>
+/// <param name="generations">Write the credits.</param>
+/// <param name="packed">Has the journeys in memory.</param>
+/// <param name="commit">Conversions a commit (<see cref="AttributionOptions.ReplayCommit"/>).</param>
+internal sealed class ReplayPass(EventLog log, Generations generations, PackKeeper packed, int commit)
 {
     /// <summary>Conversions that are read under one snapshot. A rebuild waits for its end: a second or two.</summary>
     public const int PassSize = 40_000;
 
-    /// <summary>
-    /// Conversions a commit. Whoever discards or promotes the generation waits for one, and the projector never for more.
-    /// </summary>
-    private const int ChunkSize = 2_000;
+    /// <summary>The same of conversions that are packed, which take a tenth of the time.</summary>
+    private const int PackedPassSize = 5 * PassSize;
 
     private static readonly int s_ahead = Environment.ProcessorCount + 1;
 
@@ -79,7 +82,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations, PackKeep
             (generation, judged) = (written, judged + chunk.Rows.Conversions.Count);
         }
 
-        if (judged >= PassSize)
+        if (judged >= PackedPassSize)
         {
             return judged;
         }
@@ -131,7 +134,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations, PackKeep
         var next = NextAsync(new JourneyKey(generation.FoldedTo, generation.FoldedConversion));
         try
         {
-            for (var judged = 0; judged < PassSize && await next is { } chunk; judged += chunk.Rows.Conversions.Count)
+            for (var judged = 0; judged < PackedPassSize && await next is { } chunk; judged += chunk.Rows.Conversions.Count)
             {
                 next = NextAsync(chunk.Last);
                 yield return chunk;
@@ -144,7 +147,7 @@ internal sealed class ReplayPass(EventLog log, Generations generations, PackKeep
         }
 
         Task<Chunk?> NextAsync(JourneyKey after) => Task.Run(
-            async () => await packed.JudgeNextAsync(judge, table, generation.Target, after, position, ChunkSize, cancellationToken) is var (rows, last) ? new Chunk(rows, last) : null,
+            async () => await packed.JudgeNextAsync(judge, table, generation.Target, after, position, commit, cancellationToken) is var (rows, last) ? new Chunk(rows, last) : null,
             cancellationToken);
     }
 
@@ -162,15 +165,15 @@ internal sealed class ReplayPass(EventLog log, Generations generations, PackKeep
     {
         try
         {
-            var stored = new List<Journeys.Stored>(ChunkSize);
+            var stored = new List<Journeys.Stored>(commit);
             await foreach (var journey in Journeys.StreamChangedAsync(
                 connection, log.Schema, generation.FoldedTo, generation.FoldedConversion, PassSize, cancellationToken))
             {
                 stored.Add(journey);
-                if (stored.Count == ChunkSize)
+                if (stored.Count == commit)
                 {
                     await HandAsync(stored);
-                    stored = new List<Journeys.Stored>(ChunkSize);
+                    stored = new List<Journeys.Stored>(commit);
                 }
             }
 

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using PartnerPulse.Attribution.Core;
 using PartnerPulse.Attribution.Projection;
+using PartnerPulse.Attribution.UserAgents;
 using PartnerPulse.Attribution.WhatIf;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
@@ -24,6 +25,7 @@ internal sealed class ReplayWorker(
     PackKeeper packed,
     ProjectionProgress progress,
     IOptions<ProgramOptions> program,
+    IOptions<AttributionOptions> options,
     TimeProvider time,
     ILogger<ReplayWorker> logger) : BackgroundService
 {
@@ -35,7 +37,7 @@ internal sealed class ReplayWorker(
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
-    private readonly ReplayPass _pass = new(log, generations, packed);
+    private readonly ReplayPass _pass = new(log, generations, packed, options.Value.ReplayCommit);
     private readonly HashSet<int> _begun = [];
     private readonly ResiliencePipeline _pipeline = new ResiliencePipelineBuilder()
         .AddRetryForEver(TimeSpan.FromSeconds(2), (attempt, fault) => logger.ReplayWorkerRetries(attempt, fault))

@@ -38,6 +38,15 @@ public sealed class AttributionOptions
 
     /// <summary>More than one array of a chunk could hold is a slip of the keyboard.</summary>
     public const int MostWhatIfMegabytes = 65_536;
+
+    /// <summary>
+    /// Conversions whose credits a replay writes in one commit. Whoever discards or promotes it waits for one, and the projector never
+    /// for more: a few hundredths of a second.
+    /// </summary>
+    public int ReplayCommit { get; set; } = 10_000;
+
+    /// <summary>All that is read under one snapshot.</summary>
+    public const int MostReplayCommit = Replays.ReplayPass.PassSize;
 }
 
 /// <summary>Reads the bot lists when the service starts. A fault in one stops the start with its file, line and reason.</summary>

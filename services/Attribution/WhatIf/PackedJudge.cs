@@ -20,17 +20,17 @@ internal sealed class PackedJudge(JourneyPack pack, PartnerStandings standings, 
     {
         // Not before it may: it looks into the names of the pack.
         _judge ??= new Judge(pack.Names, standings, rules);
-        var (rows, last) = (new JudgedRows(), after);
+        var (rows, last) = (new JudgedRows(int.Min(max, pack.Chunks.Count * JourneyPack.ChunkSize)), after);
         foreach (var chunk in pack.Chunks)
         {
-            if (chunk.Last.CompareTo(after) <= 0)
+            if (!chunk.Last.IsAfter(after))
             {
                 continue;
             }
 
             for (var slot = 0; slot < chunk.Count; slot++)
             {
-                if (!chunk.TryGet(slot, out var key, out var journey) || key.CompareTo(after) <= 0)
+                if (!chunk.TryGet(slot, out var key, out var journey) || !key.IsAfter(after))
                 {
                     continue;
                 }

@@ -52,6 +52,7 @@ public sealed class KillReplayTests(ITestOutputHelper output)
             var done = await victim.ScalarAsync($"select coalesce(max(done), -1) from attribution.generations where generation = {generation}");
             (before, interrupted) = done switch { < Orders and > 0 => (before, interrupted + 1), _ => (before + 1, interrupted) };
             await victim.AppendAsync(Orders + (kill * 20), 20);
+            victim.WhatIfMegabytes = kill % 3 == 2 ? 0 : 64;
             await victim.RunAsync();
             await victim.UntilReadyAsync(replay);
             await victim.SettleAsync();
@@ -140,6 +141,9 @@ public sealed class KillReplayTests(ITestOutputHelper output)
                     ["ConnectionStrings__Postgres"] = database,
                     ["Keys__File"] = keys,
 
+                    // Many commits, of which a kill hits one.
+                    ["Attribution__ReplayCommit"] = "100",
+
                     // It lives for seconds: code that is compiled well is code that is never run.
                     ["DOTNET_TieredPGO"] = "0",
                 },
@@ -153,9 +157,18 @@ public sealed class KillReplayTests(ITestOutputHelper output)
             return victim;
         }
 
+        /// <summary>0: replays read the journeys from their table.</summary>
+        public int WhatIfMegabytes { get; set; } = 64;
+
         public async Task RunAsync()
         {
-            _process = ChildProcess.Start(_spec);
+            _process = ChildProcess.Start(_spec with
+            {
+                Environment = new Dictionary<string, string?>(_spec.Environment, StringComparer.Ordinal)
+                {
+                    ["Attribution__WhatIfMegabytes"] = WhatIfMegabytes.ToString(CultureInfo.InvariantCulture),
+                },
+            });
             await UntilAsync("Attribution answers", async () => (await _http.GetAsync(new Uri("/live", UriKind.Relative))).IsSuccessStatusCode);
         }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -19,12 +20,16 @@ public sealed class ReplayTests
     /// <summary>Three chunks, the last one not full.</summary>
     private const int Orders = 5_000;
 
+    private const int Chunk = 2_000;
+
     private static readonly DateTimeOffset s_at = new(2026, 5, 1, 12, 0, 0, TimeSpan.Zero);
 
-    [PostgresFact]
-    public async Task A_replay_says_how_far_and_how_fast_it_is_and_stops_at_the_next_commit_when_it_is_discarded()
+    [PostgresTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_replay_says_how_far_and_how_fast_it_is_and_stops_at_the_next_commit_when_it_is_discarded(bool inMemory)
     {
-        await using var service = await StartAsync();
+        await using var service = await StartAsync(inMemory);
         await using var source = NpgsqlDataSource.Create(service.Database);
 
         // A row of the second chunk that nobody has committed: the copy of that chunk waits for it.
@@ -36,12 +41,12 @@ public sealed class ReplayTests
             $"insert into attribution.credits select 2, conversion_id, click_id, 'nobody', null, null, 1, 0, 0 from attribution.credits where conversion_id = {Third}");
         var replay = await RequestAsync(service, "linear");
         using var progress = new Progress(service, replay);
-        var waiting = await service.UntilAsync($"/v1/replays/{replay}", view => view.GetProperty("done").GetInt64() == 2_000);
+        var waiting = await service.UntilAsync($"/v1/replays/{replay}", view => view.GetProperty("done").GetInt64() == Chunk);
         Assert.Equal("running", waiting.GetProperty("state").GetString());
         Assert.Equal(Orders, waiting.GetProperty("total").GetInt64());
         var (rate, eta) = (waiting.GetProperty("rate").GetDouble(), waiting.GetProperty("etaSeconds").GetDouble());
         Assert.InRange(eta * rate, 2_700, 3_300);
-        await progress.UntilAsync(view => view.GetProperty("done").GetInt64() == 2_000);
+        await progress.UntilAsync(view => view.GetProperty("done").GetInt64() == Chunk);
 
         var discarding = service.DeleteAsync($"/v1/replays/{replay}");
         await Waits.UntilAsync("the discard waits for the replay", async () => await ScalarAsync<long>(
@@ -52,7 +57,7 @@ public sealed class ReplayTests
 
         // It stopped before the third chunk, and nothing of it is left.
         await Waits.UntilAsync("it is emptied", async () => await ScalarAsync<long>(source, "select folded_to from attribution.generations where generation = 2") == -1);
-        Assert.InRange(await ScalarAsync<long>(source, "select done from attribution.generations where generation = 2"), 2_000, 4_000);
+        Assert.InRange(await ScalarAsync<long>(source, "select done from attribution.generations where generation = 2"), Chunk, 2 * Chunk);
         Assert.Equal(0L, await ScalarAsync<long>(source, "select (select count(*) from attribution.uncredited where generation = 2) + (select count(*) from attribution.credits where generation = 2)"));
         Assert.Equal(Orders, await ScalarAsync<long>(source, "select count(distinct conversion_id) from attribution.credits where generation = 1"));
     }
@@ -103,9 +108,16 @@ public sealed class ReplayTests
         (await service.PostAsync($"/v1/replays/{replay}/promotion", body: null)).AssertStatus(HttpStatusCode.Conflict);
     }
 
-    private static async Task<TestService> StartAsync()
+    private static async Task<TestService> StartAsync(bool inMemory = true)
     {
-        var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        var service = await TestService.StartAsync(
+            builder =>
+            {
+                builder.Configuration["Attribution:ReplayCommit"] = Chunk.ToString(CultureInfo.InvariantCulture);
+                builder.Configuration["Attribution:WhatIfMegabytes"] = inMemory ? "64" : "0";
+                builder.AddAttribution();
+            },
+            app => app.MapAttribution());
         var log = service.Services.GetRequiredKeyedService<EventLog>(AttributionService.Schema);
         await log.AppendAsync(Enumerable.Range(0, Orders).SelectMany(Order).Select(IntakeWriter.ToNewEvent).ToArray(), CancellationToken.None);
         await service.ProjectedAsync();

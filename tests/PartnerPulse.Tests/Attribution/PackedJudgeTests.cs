@@ -24,12 +24,12 @@ public sealed class PackedJudgeTests(ITestOutputHelper output)
         Put(pack, later, changedAt: 7);
 
         var judge = new PackedJudge(pack, history.Standings, given.InForce);
-        var (taken, at) = (new JudgedRows(), default(JourneyKey));
+        var (taken, at) = (new JudgedRows(16), default(JourneyKey));
         for (var position = 6; position <= 7; position++)
         {
             while (judge.Next(at, position, random.Next(1, 4)) is { Rows.Conversions.Count: > 0 } next)
             {
-                Assert.True(next.Last.CompareTo(at) > 0);
+                Assert.True(next.Last.IsAfter(at));
                 Assert.True(next.Last.ChangedAt <= position);
                 taken.Conversions.AddRange(next.Rows.Conversions);
                 taken.Credits.AddRange(next.Rows.Credits);
@@ -56,7 +56,7 @@ public sealed class PackedJudgeTests(ITestOutputHelper output)
             .MaxBy(h => h.Journeys.Count(j => Crediting.Decide(j, h.Standings, rules).Credited))!;
         var pack = new JourneyPack();
         var judge = new PackedJudge(pack, history.Standings, rules);
-        var (taken, at) = (new JudgedRows(), default(JourneyKey));
+        var (taken, at) = (new JudgedRows(16), default(JourneyKey));
         for (var i = 0; i < history.Journeys.Length; i++)
         {
             Put(pack, [history.Journeys[i]], changedAt: i + 1);
