@@ -133,14 +133,27 @@ internal static class ReplayCommand
         (await api.PostAsync("/v1/replays", request, cancellation))["id"]!.ToString();
 
     /// <summary>Returns when it no longer runs.</summary>
-    public static Task<JsonNode> WaitAsync(Api api, string id, bool json, CancellationToken cancellation) =>
-        Terminal.WithBarAsync(json, "replaying", async report =>
+    public static async Task<JsonNode> WaitAsync(Api api, string id, bool json, CancellationToken cancellation)
+    {
+        if ((await api.GetAsync($"/v1/replays/{id}", cancellation))["state"]?.ToString() == "fitting")
+        {
+            await WaitAsync(api, id, json, "learning from all journeys", ["fitting"], replay => (replay["fits"] as JsonArray ?? []).FirstOrDefault(fit => fit?["read"] is not null), "read", cancellation);
+        }
+
+        return await WaitAsync(api, id, json, "replaying", ["fitting", "queued", "running"], replay => replay, "done", cancellation);
+    }
+
+    /// <summary>Shows how far it is until it is in another state.</summary>
+    private static Task<JsonNode> WaitAsync(
+        Api api, string id, bool json, string what, string[] states, Func<JsonNode, JsonNode?> progress, string done, CancellationToken cancellation) =>
+        Terminal.WithBarAsync(json, what, async report =>
         {
             while (true)
             {
                 var replay = await api.GetAsync($"/v1/replays/{id}", cancellation);
-                report((double?)replay["done"] ?? 0, (double?)replay["total"] ?? 0);
-                if (replay["state"]?.ToString() is not ("running" or "queued"))
+                var far = progress(replay);
+                report((double?)far?[done] ?? 0, (double?)far?["total"] ?? 0);
+                if (!states.Contains(replay["state"]?.ToString()))
                 {
                     return replay;
                 }

@@ -62,7 +62,17 @@ internal sealed class FitWorker(
             foreach (var version in await generations.UnfittedAsync(connection, generation, cancellationToken))
             {
                 var rules = await generations.RulesAsync(connection, version, cancellationToken);
-                var fitted = await fits.OfAsync(rules, generation.Target, ReportAsync, unwanted.Token);
+                var startedAt = time.GetUtcNow();
+                var fitted = await fits.OfAsync(
+                    rules,
+                    generation.Target,
+                    async (read, total) =>
+                    {
+                        // Until the first report it may have waited for the fit of a what-if.
+                        startedAt = read == 0 ? time.GetUtcNow() : startedAt;
+                        await ReportAsync(version, startedAt, read, total);
+                    },
+                    unwanted.Token);
                 await log.AppendAsync([Intake.IntakeWriter.ToNewEvent(Fact(generation, version, fitted))], cancellationToken);
                 logger.ModelFitted(generation.Number, fitted.Fit.Order, fitted.Fit.States, fitted.Fit.Converted, fitted.Fit.NotConverted, fitted.Position);
             }
@@ -79,15 +89,16 @@ internal sealed class FitWorker(
             // The replay was discarded meanwhile.
         }
 
-        async Task ReportAsync(long read, long total)
+        async Task ReportAsync(int version, DateTimeOffset startedAt, long read, long total)
         {
             var wanted = await log.DataSource.Sql(
                 $"""
-                 insert into {log.Schema}.fit_runs (generation, read, total)
-                 select generation, $2, $3 from {log.Schema}.generations where generation = $1 and state = '{Generation.Running}'
-                 on conflict on constraint pk_fit_runs do update set read = excluded.read, total = excluded.total
+                 insert into {log.Schema}.fit_runs (generation, rules_version, started_at, read, total)
+                 select generation, $2, $3, $4, $5 from {log.Schema}.generations where generation = $1 and state = '{Generation.Running}'
+                 on conflict on constraint pk_fit_runs do update
+                    set rules_version = excluded.rules_version, started_at = excluded.started_at, read = excluded.read, total = excluded.total
                  """,
-                P(generation.Number), P(read), P(total)).RunAsync(cancellationToken);
+                P(generation.Number), P(version), P(startedAt), P(read), P(total)).RunAsync(cancellationToken);
             if (wanted == 0)
             {
                 await unwanted.CancelAsync();

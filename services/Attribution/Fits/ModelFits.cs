@@ -40,7 +40,7 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
     /// <summary>The fit of the rules' model to the log as it is now, or as it was at <paramref name="atLeast"/> or later.</summary>
     /// <param name="rules">With a model that is fitted. Its name and commission do not matter to the fit.</param>
     /// <param name="atLeast">The oldest position that will do; 0: any that is remembered.</param>
-    /// <param name="report">Told now and then how many clicks are read, and of how many positions.</param>
+    /// <param name="report">Told how many conversions and clicks are read, and of how many: at the start, now and then, and when all are.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="UnfittableException">The chain has too many states or is too dense; the message says so.</exception>
     public async Task<Fitted> OfAsync(Rules rules, long atLeast, Func<long, long, Task>? report, CancellationToken cancellationToken)
@@ -88,19 +88,41 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
     private async Task<Fitted> FitAsync(Rules rules, Func<long, long, Task>? report, CancellationToken cancellationToken)
     {
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
-        var (fitting, position) = await ReadJourneysAsync(connection, rules, cancellationToken);
-        await ReadClicksAsync(connection, fitting, position, report, cancellationToken);
+        var (read, total) = (0L, 0L);
+        var (fitting, position) = await ReadJourneysAsync(connection, rules, CountAsync, AdvanceAsync, cancellationToken);
+        await ReadClicksAsync(connection, fitting, position, AdvanceAsync, cancellationToken);
         return new Fitted(fitting.Solve(), position);
+
+        // Who asks for no report is not made to wait until they are counted.
+        async Task CountAsync(long upTo)
+        {
+            if (report is not null)
+            {
+                await using var command = connection.Sql(
+                    $"select (select count(*) from {log.Schema}.journeys) + (select count(*) from {log.Schema}.mt_events where type = '{s_click}' and seq_id <= $1)", P(upTo));
+                command.CommandTimeout = 0; // As long as reading them once; whoever waits cancels.
+                total = (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+                await report(0, total);
+            }
+        }
+
+        Task AdvanceAsync(int more)
+        {
+            read += more;
+            return report is null || more == 0 ? Task.CompletedTask : report(read, total);
+        }
     }
 
     /// <summary>One snapshot: journeys, standings and the position up to which they are known belong together.</summary>
-    private async Task<(Fitting Fitting, long Position)> ReadJourneysAsync(NpgsqlConnection connection, Rules rules, CancellationToken cancellationToken)
+    private async Task<(Fitting Fitting, long Position)> ReadJourneysAsync(
+        NpgsqlConnection connection, Rules rules, Func<long, Task> begins, Func<int, Task> advanced, CancellationToken cancellationToken)
     {
         await using var snapshot = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
 
         // Before the snapshot, as a rebuild empties the table under the feet of an older one.
         await connection.Sql($"lock table {log.Schema}.journeys in access share mode").RunAsync(cancellationToken);
         var position = await log.CheckpointAsync(connection, Projector.Checkpoint, cancellationToken);
+        await begins(position);
         var fitting = new Fitting(rules, await generations.StandingsAsync(connection, cancellationToken));
         for (var (changedAt, last) = (0L, Guid.Empty); ;)
         {
@@ -116,11 +138,12 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
             }
 
             (changedAt, last) = (to, id);
+            await advanced(journeys.Count);
         }
     }
 
     /// <summary>The clicks of the log, visitor by visitor; only what rules ask of a click is decoded.</summary>
-    private async Task ReadClicksAsync(NpgsqlConnection connection, Fitting fitting, long position, Func<long, long, Task>? report, CancellationToken cancellationToken)
+    private async Task ReadClicksAsync(NpgsqlConnection connection, Fitting fitting, long position, Func<int, Task> advanced, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await connection.Sql("set local work_mem = '64MB'").RunAsync(cancellationToken);
@@ -135,7 +158,8 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var clicks = new List<ClickRecorded>();
         var stream = Guid.Empty;
-        for (var read = 1L; await reader.ReadAsync(cancellationToken); read++)
+        var read = 0;
+        while (await reader.ReadAsync(cancellationToken))
         {
             var next = reader.GetGuid(0);
             if (next != stream && clicks.Count > 0)
@@ -150,11 +174,14 @@ internal sealed class ModelFits([FromKeyedServices(AttributionService.Schema)] E
                 clicks.Add(click);
             }
 
-            if (report is not null && read % ClicksBetweenReports == 0)
+            if (++read == ClicksBetweenReports)
             {
-                await report(read, position);
+                await advanced(read);
+                read = 0;
             }
         }
+
+        await advanced(read);
 
         if (clicks.Count > 0)
         {

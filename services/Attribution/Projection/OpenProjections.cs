@@ -18,7 +18,7 @@ internal sealed class OpenProjections(
     TimeProvider time) : IHostedService
 {
     /// <summary>Raise it with every change of a table in Sql/ that can be rebuilt.</summary>
-    private const long Shape = 6;
+    private const long Shape = 7;
 
     private const string ShapeName = "projections-shape";
 

@@ -12,10 +12,12 @@ create table if not exists {schema}.fits (
     constraint pk_fits primary key (generation, rules_version)
 );
 
--- How far a fit in work is: clicks read, and positions of the log that there are.
+-- How far the fit in work of a generation is: conversions and clicks read, and how many there are.
 create table if not exists {schema}.fit_runs (
-    generation int    not null,
-    read       bigint not null,
-    total      bigint not null,
+    generation    int         not null,
+    rules_version int         not null,
+    started_at    timestamptz not null,
+    read          bigint      not null,
+    total         bigint      not null,
     constraint pk_fit_runs primary key (generation)
 );

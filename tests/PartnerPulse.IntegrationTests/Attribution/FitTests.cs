@@ -120,6 +120,81 @@ public sealed class FitTests
         await StateAsync(service, simple, "ready");
     }
 
+    [PostgresFact]
+    public async Task A_replay_says_that_it_waits_for_its_fit_and_how_far_that_is()
+    {
+        await using var service = await StartAsync();
+        var events = Generated(seed: 7);
+        await AppendAsync(service, events);
+        await service.ProjectedAsync();
+        var facts = events.Count(e => e is ClickRecorded or ConversionRecorded);
+        var s = AttributionService.Schema;
+
+        // The fit of generation 2 is another process's, which is slow; and what it says of itself stops after its first report.
+        await using var other = await LogOf(service).DataSource.OpenConnectionAsync();
+        await ExecuteAsync(other, $"select pg_advisory_lock(hashtextextended('pulse:{s}.fit.2', 0)), pg_advisory_lock(4711)");
+        await ExecuteAsync(other, $"create function {s}.stop() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(4711); return new; end $$");
+        await ExecuteAsync(other, $"create trigger stop before update on {s}.fit_runs for each row execute function {s}.stop()");
+        var (replay, generation) = await ReplayAsync(service, Chain);
+        Assert.Equal(2, generation);
+        var waiting = await StateAsync(service, replay, "fitting");
+        Assert.Equal("""[{"rulesVersion":2,"state":"waiting"}]""", FitsOf(waiting));
+        var told = service.GetAsync($"/v1/replays/{replay}/progress");
+
+        // It holds up no other.
+        var (simple, _) = await ReplayAsync(service, """{"name":"simple","model":{"kind":"shapley"}}""");
+        Assert.False((await StateAsync(service, simple, "ready")).TryGetProperty("fits", out _));
+
+        await ExecuteAsync(other, $"select pg_advisory_unlock(hashtextextended('pulse:{s}.fit.2', 0))");
+        var reading = await service.UntilAsync($"/v1/replays/{replay}", json => json.GetProperty("fits")[0].GetProperty("state").GetString() == "reading");
+        Assert.Equal("fitting", reading.GetProperty("state").GetString());
+        var fit = reading.GetProperty("fits")[0];
+        Assert.Equal((0, facts), (fit.GetProperty("read").GetInt64(), fit.GetProperty("total").GetInt64()));
+        var startedAt = fit.GetProperty("startedAt").GetDateTimeOffset();
+
+        // All is read, and what was learned cannot be written down yet.
+        await using (var writing = await LogOf(service).DataSource.OpenConnectionAsync())
+        await using (await writing.BeginTransactionAsync())
+        {
+            await ExecuteAsync(writing, $"lock table {s}.mt_events in share mode");
+            await ExecuteAsync(other, "select pg_advisory_unlock(4711)");
+            var solving = await service.UntilAsync($"/v1/replays/{replay}", json => json.GetProperty("fits")[0].GetProperty("state").GetString() == "solving");
+            fit = solving.GetProperty("fits")[0];
+            Assert.Equal((facts, startedAt), (fit.GetProperty("read").GetInt64(), fit.GetProperty("startedAt").GetDateTimeOffset()));
+        }
+
+        var ready = await StateAsync(service, replay, "ready");
+        var learned = Assert.Single(await FactsAsync<ModelFitted>(service));
+        fit = Assert.Single(ready.GetProperty("fits").EnumerateArray());
+        Assert.Equal("fitted", fit.GetProperty("state").GetString());
+        Assert.Equal((learned.Converted, learned.NotConverted), (fit.GetProperty("converted").GetInt64(), fit.GetProperty("notConverted").GetInt64()));
+        Assert.True(fit.GetProperty("fittedAt").GetDateTimeOffset() >= startedAt);
+        Assert.False(fit.TryGetProperty("read", out _));
+
+        // Who watches is told of it from the wait on, until it is ready.
+        var states = (await told).Text.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => JsonDocument.Parse(line[6..]).RootElement)
+            .Select(json => $"{json.GetProperty("state")} {json.GetProperty("fits")[0].GetProperty("state")}").Distinct().ToList();
+        Assert.Equal("fitting waiting", states[0]);
+        Assert.Equal("ready fitted", states[^1]);
+
+        // One that is not wanted any more waits for nothing.
+        await ExecuteAsync(other, $"select pg_advisory_lock(hashtextextended('pulse:{s}.fit.4', 0))");
+        var (dropped, last) = await ReplayAsync(service, Chain.Replace("chain", "dropped", StringComparison.Ordinal));
+        Assert.Equal(4, last);
+        await StateAsync(service, dropped, "fitting");
+        Assert.Equal(HttpStatusCode.NoContent, (await service.DeleteAsync($"/v1/replays/{dropped}")).Status);
+        Assert.False((await StateAsync(service, dropped, "discarded")).TryGetProperty("fits", out _));
+    }
+
+    private static string FitsOf(JsonElement replay) => replay.GetProperty("fits").GetRawText();
+
+    private static async Task ExecuteAsync(Npgsql.NpgsqlConnection connection, string sql)
+    {
+        await using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        await command.ExecuteNonQueryAsync();
+    }
+
     private static Task<TestService> StartAsync(TestService? besides = null) =>
         TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution(), besides);
 
