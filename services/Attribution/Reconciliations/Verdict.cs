@@ -60,12 +60,6 @@ internal static class Verdict
             return Duplicate;
         }
 
-        // Who lost all of it with the customer's money was credited before.
-        if (decision.Credited && decision.NetMinor == 0 && decision.OriginalMinor > 0 && decision.Parts.Any(p => p.PartnerId == partner))
-        {
-            return Refunded;
-        }
-
         var own = decision.Touches.Where(t => t.Touch.Click.PartnerId == partner).ToArray();
         var coupon = decision.Coupon is { } held && held.PartnerId == partner ? held : null;
         if (decision.Reason == StopReason.KindNotCredited)
