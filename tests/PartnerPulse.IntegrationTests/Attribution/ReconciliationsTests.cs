@@ -201,6 +201,7 @@ public sealed class ReconciliationsTests
         Assert.Single(Directory.GetFiles(folder, "reconciliation-alpha-*.csv"));
 
         (await service.PostAsync("/v1/statements/2024-05/close", """{"payableAsOf":"2024-07-01"}""")).AssertStatus(HttpStatusCode.Created);
+        await service.SettledAsync();
         Assert.Equal(Exit.Ok, await PulseCommand.RunAsync(audit));
         summary = await File.ReadAllTextAsync(Path.Combine(folder, "summary.md"));
         Assert.Contains("Closed ", summary, StringComparison.Ordinal);
