@@ -119,7 +119,7 @@ internal sealed class Api : IDisposable
         }
 
         var where = $"{response.RequestMessage!.Method} {response.RequestMessage.RequestUri!.AbsolutePath}: {(int)response.StatusCode}";
-        var hint = response.StatusCode == HttpStatusCode.Unauthorized ? " Set PULSE_ADMIN_KEY or pass --key." : "";
+        var hint = response.StatusCode == HttpStatusCode.Unauthorized ? ". Set PULSE_ADMIN_KEY or pass --key." : "";
         throw new RefusedException($"{where} {InWords(text)}{hint}", response.StatusCode);
     }
 

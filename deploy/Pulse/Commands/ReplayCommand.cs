@@ -80,12 +80,12 @@ internal static class ReplayCommand
                     : parsed.GetValue(rules) is { } file ? new JsonObject { ["rules"] = ReadRules(file) }
                     : new JsonObject { ["rulesVersion"] = parsed.GetValue(version) },
                 cancellation);
-            return await RunAsync(api, replay, parsed.GetValue(promote), parsed.GetValue(discard), asJson, cancellation);
+            return await RunAsync(api, replay, Terminal.DataFlag(DataFolder.Resolve(parsed.GetValue(data))), parsed.GetValue(promote), parsed.GetValue(discard), asJson, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(Api api, string id, bool promote, bool discard, bool json, CancellationToken cancellation)
+    private static async Task<int> RunAsync(Api api, string id, string dataFlag, bool promote, bool discard, bool json, CancellationToken cancellation)
     {
         var replay = await WaitAsync(api, id, json, cancellation);
         if (replay["state"]?.ToString() is "failed" or "discarded")
@@ -122,7 +122,7 @@ internal static class ReplayCommand
             {
                 "promoted" => "Promoted: it counts now.",
                 "discarded" => "Discarded: nothing has changed.",
-                _ => $"Nothing has changed yet.\n  ./pulse replay --id {id} --promote     let it count\n  ./pulse replay --id {id} --discard     drop it",
+                _ => $"Nothing has changed yet.\n  ./pulse replay --id {id} --promote{dataFlag}     let it count\n  ./pulse replay --id {id} --discard{dataFlag}     drop it",
             });
         }
 

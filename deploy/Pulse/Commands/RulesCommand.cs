@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using PartnerPulse.Pulse.Provisioning;
 using Spectre.Console;
 
 namespace PartnerPulse.Pulse.Commands;
@@ -56,6 +57,7 @@ internal static class RulesCommand
         var version = new Argument<string>("version") { Description = "A number, or active." };
         var (url, key, data) = (Shared.Url(), Shared.Key(), Shared.Data());
         var command = new Command("show", "One version with its document and its history, as JSON.") { version, url, key, data };
+        command.Validators.Add(result => MustBeVersion(result, result.GetValue(version)));
         command.SetAction(async (parsed, cancellation) =>
         {
             using var api = Api.Connect(parsed.GetValue(url), parsed.GetValue(key), parsed.GetValue(data));
@@ -73,6 +75,7 @@ internal static class RulesCommand
         var command = new Command("text", "Rules in plain English, with examples that the engine worked out.") { version, file, url, key, data };
         command.Validators.Add(result =>
         {
+            MustBeVersion(result, result.GetValue(version));
             if (result.GetValue(version) is not null && result.GetValue(file) is not null)
             {
                 result.AddError("A version and --file contradict each other; give one of them.");
@@ -113,10 +116,18 @@ internal static class RulesCommand
                 return Exit.Ok;
             }
 
-            AnsiConsole.WriteLine($"Version {published["version"]}. Nothing has changed yet.\n  ./pulse replay --rules-version {published["version"]}     see what it would change");
+            AnsiConsole.WriteLine($"Version {published["version"]}. Nothing has changed yet.\n  ./pulse replay --rules-version {published["version"]}{Terminal.DataFlag(DataFolder.Resolve(parsed.GetValue(data)))}     see what it would change");
             return Exit.Ok;
         });
         return command;
+    }
+
+    private static void MustBeVersion(System.CommandLine.Parsing.CommandResult result, string? version)
+    {
+        if (version is not (null or "active") && (!int.TryParse(version, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var number) || number == 0))
+        {
+            result.AddError($"'{version}' is not a version: a number from 1 on, or active.");
+        }
     }
 
     private static async Task<string> NumberAsync(Api api, string? version, CancellationToken cancellation) =>

@@ -100,6 +100,14 @@ internal static class Tables
         }
 
         AnsiConsole.Write(table);
+        foreach (var effect in List(receipt["fit"]?["effects"]))
+        {
+            var lost = decimal.TryParse(effect["removalEffect"]?.ToString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var part)
+                ? $"without it {(100 * part).ToString("0.##", CultureInfo.InvariantCulture)} % of all conversions would be lost"
+                : "came after the fit";
+            AnsiConsole.MarkupLineInterpolated($"removal effect of {effect["partner"]}: {lost}");
+        }
+
         foreach (var statement in List(receipt["statements"]))
         {
             var inForce = statement["inForce"]?.GetValue<bool>() == true ? ", in force" : "";
@@ -112,14 +120,16 @@ internal static class Tables
         }
     }
 
-    /// <summary>Text columns first; every column that holds a number is aligned to the right.</summary>
+    /// <summary>Columns of text are aligned to the left, every column that holds a number to the right. What people wrote is folded where it is too long.</summary>
     public static Table New(params string[] columns)
     {
         var table = new Table().Border(TableBorder.Simple);
         foreach (var column in columns)
         {
-            var added = new TableColumn(column.EscapeMarkup()) { NoWrap = true };
-            table.AddColumn(column is "id" or "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" ? added : added.RightAligned());
+            var isProse = column is "name" or "why" or "changes";
+            var isText = isProse || column is "id" or "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" or "published" or "by";
+            var added = new TableColumn(column.EscapeMarkup()) { NoWrap = !isProse };
+            table.AddColumn(isText ? added : added.RightAligned());
         }
 
         return table;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using PartnerPulse.Pulse.Provisioning;
 using Spectre.Console;
 
 namespace PartnerPulse.Pulse.Commands;
@@ -29,7 +30,7 @@ internal static class WhatIfCommand
             else
             {
                 Tables.Movers(answer);
-                AnsiConsole.MarkupLineInterpolated($"[grey]Nothing has changed. ./pulse replay --rules {parsed.GetValue(file)} writes it down for every order.[/]");
+                AnsiConsole.MarkupLineInterpolated($"[grey]Nothing has changed. ./pulse replay --rules {parsed.GetValue(file)}{Terminal.DataFlag(DataFolder.Resolve(parsed.GetValue(data)))} writes it down for every order.[/]");
             }
 
             return Exit.Ok;

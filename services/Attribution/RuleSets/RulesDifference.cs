@@ -17,6 +17,10 @@ internal static class RulesDifference
         var (was, now) = (new List<(string Field, string Text)>(), new List<(string Field, string Text)>());
         Flatten("", before, was);
         Flatten("", after, now);
+
+        // What an empty list gains or what empties it is told item by item; that it was empty says nothing more.
+        was.RemoveAll(field => IsListIn(now, field.Field));
+        now.RemoveAll(field => IsListIn(was, field.Field));
         var (earlier, later) = (was.ToDictionary(StringComparer.Ordinal), now.ToDictionary(StringComparer.Ordinal));
         return now.Select(field => field.Field).Concat(was.Select(field => field.Field).Where(field => !later.ContainsKey(field)))
             .Select(field => (Field: field, Before: earlier.GetValueOrDefault(field), After: later.GetValueOrDefault(field)))
@@ -24,6 +28,9 @@ internal static class RulesDifference
             .Select(change => new Change(change.Field, change.Before, change.After, $"{change.Field}: {change.Before ?? "nothing"} → {change.After ?? "nothing"}"))
             .ToArray();
     }
+
+    private static bool IsListIn(List<(string Field, string Text)> fields, string path) =>
+        fields.Exists(field => field.Field.Length > path.Length && field.Field.StartsWith(path, StringComparison.Ordinal) && field.Field[path.Length] == '[');
 
     private static Dictionary<string, string> ToDictionary(this List<(string Field, string Text)> fields, StringComparer comparer) =>
         fields.ToDictionary(field => field.Field, field => field.Text, comparer);

@@ -2,6 +2,7 @@ using System.Net;
 using PartnerPulse.Attribution;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Pulse.Commands;
 
 namespace PartnerPulse.IntegrationTests.Attribution;
 
@@ -32,6 +33,45 @@ public sealed class RulesTests
         Assert.False(versions[1].GetProperty("inForce")[0].TryGetProperty("until", out var open) && open.ValueKind != System.Text.Json.JsonValueKind.Null);
         Assert.Equal(
             versions[1].GetProperty("inForce")[0].GetProperty("from").GetDateTimeOffset(), versions[0].GetProperty("inForce")[0].GetProperty("until").GetDateTimeOffset());
+    }
+
+    [PostgresFact]
+    public async Task The_command_line_says_publishes_and_tries_rules_and_a_fault_is_a_failure()
+    {
+        await using var service = await TestService.StartAsync(builder => builder.AddAttribution(), app => app.MapAttribution());
+        await service.ProjectedAsync();
+        var folder = Directory.CreateTempSubdirectory("pulse-rules-").FullName;
+        string File(string name, string text)
+        {
+            var path = Path.Combine(folder, name);
+            System.IO.File.WriteAllText(path, text);
+            return path;
+        }
+
+        var good = File("good.json", """{"name":"shorter","windowDays":30,"model":{"kind":"linear"}}""");
+        var bad = File("bad.json", """{"name":"","windowDays":0}""");
+        Task<int> PulseAsync(params string[] line) => PulseCommand.RunAsync([.. line, "--url", service.Address.ToString(), "--key", "key-of-admin", "--data", folder]);
+
+        Assert.Equal(Exit.Ok, await PulseAsync("what-if", good));
+        Assert.Equal(Exit.Ok, await PulseAsync("what-if", good, "--from", "2026-10-01", "--to", "2026-11-01", "--json"));
+        Assert.Equal(Exit.Ok, await PulseAsync("rules", "publish", good, "--why", "partners asked for it"));
+        var published = (await service.GetAsync("/v1/rules/2")).AssertStatus(HttpStatusCode.OK).Json;
+        Assert.Equal(("shorter", "partners asked for it"), (published.GetProperty("name").GetString(), published.GetProperty("why").GetString()));
+        foreach (var line in new[] { "list", "list --json", "show 2", "show active", "text", "text 2", $"text --file {good}" })
+        {
+            Assert.Equal(Exit.Ok, await PulseAsync(["rules", .. line.Split(' ')]));
+        }
+
+        foreach (var line in new[] { $"what-if {bad}", $"what-if {folder}/none.json", $"what-if {good} --from yesterday", $"rules publish {bad}", $"rules text --file {bad}", "rules show 9", "rules text 9" })
+        {
+            Assert.Equal(Exit.Failed, await PulseAsync(line.Split(' ')));
+        }
+
+        Assert.Equal(Exit.Usage, await PulseAsync("rules", "show", "one"));
+        Assert.Equal(Exit.Failed, await PulseCommand.RunAsync(["rules", "list", "--url", service.Address.ToString(), "--key", "nobody"]));
+        Assert.Equal(Exit.NotRunning, await PulseCommand.RunAsync(["what-if", good, "--data", folder]));
+        Assert.Equal(HttpStatusCode.NotFound, (await service.GetAsync("/v1/rules/3")).Status);
+        Directory.Delete(folder, recursive: true);
     }
 
     [PostgresFact]

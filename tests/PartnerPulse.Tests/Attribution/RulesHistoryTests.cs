@@ -38,6 +38,15 @@ public sealed class RulesHistoryTests
         Assert.Empty(RulesDifference.Of(after.RootElement, after.RootElement));
     }
 
+    [Fact]
+    public void A_list_that_was_empty_or_becomes_so_is_told_by_its_items_alone()
+    {
+        using var empty = JsonDocument.Parse("""{"name":"a","commission":[]}""");
+        using var filled = JsonDocument.Parse("""{"name":"a","commission":[{"percent":20}]}""");
+        Assert.Equal(["commission[0].percent: nothing → 20"], RulesDifference.Of(empty.RootElement, filled.RootElement).Select(c => c.Words));
+        Assert.Equal(["commission[0].percent: 20 → nothing"], RulesDifference.Of(filled.RootElement, empty.RootElement).Select(c => c.Words));
+    }
+
     private static IEnumerable<(int From, int Until)> Days(RulesHistory history, int version) =>
         history.Counted[version].Select(p => ((p.From - s_time).Days, p.Until is { } until ? (until - s_time).Days : -1));
 

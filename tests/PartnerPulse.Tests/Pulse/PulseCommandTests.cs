@@ -22,6 +22,7 @@ public class PulseCommandTests
     [InlineData("rules text")]
     [InlineData("rules text --file rules.json")]
     [InlineData("rules publish rules.json --why longer")]
+    [InlineData("what-if rules.json --from 2026-10-01 --to 2026-11-01")]
     [InlineData("demo --seed 7 --url http://localhost:1")]
     public void These_are_understood(string line) => Assert.Empty(Parse(line));
 
@@ -41,6 +42,10 @@ public class PulseCommandTests
     [InlineData("audit 2026-10 --partner acme", "belong together")]
     [InlineData("rules text 2 --file rules.json", "--file")]
     [InlineData("rules publish", "publish")]
+    [InlineData("rules show one", "'one' is not a version")]
+    [InlineData("rules show 0", "'0' is not a version")]
+    [InlineData("rules text -1", "'-1' is not a version")]
+    [InlineData("what-if", "what-if")]
     public void These_are_refused_and_the_fault_is_named(string line, string named) =>
         Assert.Contains(Parse(line), error => error.Contains(named, StringComparison.Ordinal));
 
