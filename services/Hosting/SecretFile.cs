@@ -1,9 +1,10 @@
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
 namespace PartnerPulse.Hosting;
 
 /// <summary>A file with a service's secret: made once, for its owner alone.</summary>
-public static class SecretFile
+public static partial class SecretFile
 {
     /// <summary>Makes the file where it is missing, and the folders that it lies in.</summary>
     /// <param name="file">Its path.</param>
@@ -32,6 +33,13 @@ public static class SecretFile
             stream.Flush(flushToDisk: true);
         }
 
+        // A move alone is not enough but on Windows: it looks whether the file is there, and then replaces it. Where there are no links it has to do.
+        if (!OperatingSystem.IsWindows() && Link(draft, full) == 0)
+        {
+            File.Delete(draft);
+            return true;
+        }
+
         try
         {
             File.Move(draft, full, overwrite: false);
@@ -43,4 +51,8 @@ public static class SecretFile
             return false;
         }
     }
+
+    [LibraryImport("libc", EntryPoint = "link", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Link(string existing, string added);
 }
