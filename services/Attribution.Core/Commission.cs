@@ -65,6 +65,15 @@ internal static class Commission
         }
     }
 
+    /// <summary>The same where all there is are <see cref="Terms.PercentOfAll"/>, without what it is made of.</summary>
+    public static void OfPercent(int basisPoints, Candidates candidates, ReadOnlySpan<long> weightOf, ReadOnlySpan<long> amountOf, Span<long> commissionOf)
+    {
+        for (var partner = 0; partner < commissionOf.Length; partner++)
+        {
+            commissionOf[partner] = candidates.Forfeits[partner] || weightOf[partner] == 0 ? 0 : Split.Scale(amountOf[partner], basisPoints, 10_000);
+        }
+    }
+
     /// <summary>The entries that pay the partner, each with its piece of the partner's part of the net. The pieces add up to at most that.</summary>
     private static void Match(
         in ConversionFacts conversion, string currency, Terms terms, int partnerNumber, int partner, long amount, List<CommissionPart> paid)

@@ -51,7 +51,7 @@ public sealed class Judge
     /// <summary>Commission by place in <see cref="Partners"/>, in minor units.</summary>
     public ReadOnlySpan<long> CommissionsMinor => _commissionOf.AsSpan(0, Partners.Length);
 
-    /// <summary>What each entry of the commission list pays each partner, in their orders.</summary>
+    /// <summary>What each entry of the commission list pays each partner, in their orders, after it was asked why.</summary>
     internal IReadOnlyList<CommissionPart> Paid => _paid;
 
     /// <summary>A whole share is 10 to this power of units.</summary>
@@ -157,6 +157,12 @@ public sealed class Judge
         }
 
         var partners = candidates.PartnerCount;
+        if (!why && Terms.PercentOfAll is { } percent)
+        {
+            Commission.OfPercent(percent, candidates, _weightOf.AsSpan(0, partners), _amountOf.AsSpan(0, partners), _commissionOf.AsSpan(0, partners));
+            return true;
+        }
+
         long total = 0;
         foreach (var weight in _weightOf.AsSpan(0, partners))
         {

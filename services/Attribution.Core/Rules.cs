@@ -443,6 +443,9 @@ public sealed record CommissionEntry
     /// <summary>The least, in the same way.</summary>
     public long? MinimumMinor { get; init; }
 
+    /// <summary>Whether the entry is for every conversion and partner, with all its items.</summary>
+    internal bool IsForAll => this is { Kind: null, Currency: null, Partner: null, Group: null, Product: null, NewCustomer: null };
+
     /// <summary>Whether the entry is for such a conversion and partner; which items it is for is another question.</summary>
     /// <param name="conversion">The conversion.</param>
     /// <param name="currency">Its currency.</param>

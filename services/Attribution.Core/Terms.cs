@@ -33,6 +33,7 @@ internal sealed class Terms
         _windows = rules.PartnerWindows.ToDictionary(w => w.Partner, w => w.Days * TimeSpan.TicksPerDay, StringComparer.Ordinal);
         EffectiveTicks = rules.EffectiveFrom?.UtcTicks ?? 0;
         HasProducts = rules.Commission.Any(e => e.Product is not null);
+        PercentOfAll = rules.Commission is [{ PercentBasisPoints: { } percent, IsForAll: true, CapMinor: null, MinimumMinor: null }] ? percent : null;
         RepeatTicks = rules.RepeatMinutes * TimeSpan.TicksPerMinute;
         PassesOn = rules.Suspended == SuspendedPartners.PassOn;
 
@@ -54,6 +55,9 @@ internal sealed class Terms
 
     /// <summary>Some commission is for items of one product.</summary>
     public bool HasProducts { get; }
+
+    /// <summary>Basis points, where all commission there is are these of every part of every conversion.</summary>
+    public int? PercentOfAll { get; }
 
     /// <summary>The model gives all to one touch, which can be found without the others: the first, or see <see cref="TakesLast"/>.</summary>
     public bool TakesOne { get; }
@@ -98,6 +102,12 @@ internal sealed class Terms
     /// <summary>The reason of the bots or of consent that stops what said this of itself; <see cref="Stop.None"/> where it may compete.</summary>
     public Stop Judged(int request)
     {
+        var judged = (uint)request < (uint)_requests.Length ? _requests[request] : Stop.NotAsked;
+        return judged == Stop.NotAsked ? Judge(request) : judged;
+    }
+
+    private Stop Judge(int request)
+    {
         if ((uint)request >= (uint)_requests.Length)
         {
             // What is beyond the old end is not judged yet; NotAsked says so.
@@ -106,10 +116,7 @@ internal sealed class Terms
             _requests.AsSpan(before).Fill(Stop.NotAsked);
         }
 
-        var judged = _requests[request];
-        return judged == Stop.NotAsked
-            ? _requests[request] = Judged(_names.RequestOf(request))
-            : judged;
+        return _requests[request] = Judged(_names.RequestOf(request));
     }
 
     private Stop Judged(ClickRequest request) =>
@@ -121,18 +128,24 @@ internal sealed class Terms
     {
         if ((uint)partner >= (uint)_partners.Length)
         {
-            var before = _partners.Length;
-            Array.Resize(ref _partners, int.Max(_names.Partners, partner + 1));
-            for (var i = before; i < _partners.Length; i++)
-            {
-                var (program, id) = (_names.ProgramOf(i), _names.PartnerId(i));
-                _partners[i] = new PartnerTerms(
-                    id, _standings.Of(program, id), _windows.GetValueOrDefault(id, Rules.WindowDays * TimeSpan.TicksPerDay), id == Rules.Scope.Partner,
-                    (Rules.Model as Markov)?.Fit?.WeightOf(program, id) ?? 1);
-            }
+            AddPartners(partner);
         }
 
         return ref _partners[partner];
+    }
+
+    // Apart, so that the look-up is small enough to be part of its callers.
+    private void AddPartners(int last)
+    {
+        var before = _partners.Length;
+        Array.Resize(ref _partners, int.Max(_names.Partners, last + 1));
+        for (var i = before; i < _partners.Length; i++)
+        {
+            var (program, id) = (_names.ProgramOf(i), _names.PartnerId(i));
+            _partners[i] = new PartnerTerms(
+                id, _standings.Of(program, id), _windows.GetValueOrDefault(id, Rules.WindowDays * TimeSpan.TicksPerDay), id == Rules.Scope.Partner,
+                (Rules.Model as Markov)?.Fit?.WeightOf(program, id) ?? 1);
+        }
     }
 
     private readonly record struct PartnerTerms(string Id, PartnerStanding? Standing, long WindowTicks, bool IsInScope, long Weight);
