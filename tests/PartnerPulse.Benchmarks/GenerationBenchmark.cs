@@ -20,16 +20,37 @@ namespace PartnerPulse.Benchmarks;
 /// <summary>
 /// Credit rows a second that a replay writes, from the journeys to its last commit with every uncredited conversion beside them, over
 /// a plain COPY of the same credit rows, in the same order, into the same table with its index. Once from the journeys that a service
-/// keeps packed in memory, once from their table, as where they exceed the bound on memory.
+/// keeps packed in memory, once from their table, as where they exceed the bound on memory. Then conversions a second beside the same
+/// number of conversions among a tenth of the clicks.
 /// </summary>
 internal static class GenerationBenchmark
 {
     private const double Aim = 0.5;
+    private const double AimOfFlatness = 0.7;
 
     /// <summary>A fifth are orders: what a replay costs goes by them, and clicks are there only so that journeys have some.</summary>
     private const int ConversionsInThousand = 200;
 
+    /// <summary>A second, by round: credit rows of the replay, the same rows by plain COPY, conversions judged.</summary>
+    private sealed record Rounds(List<double> Rows, List<double> PlainRows, List<double> Conversions);
+
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int count, CancellationToken cancellation)
+    {
+        var conversions = count / 1_000 * ConversionsInThousand;
+        var clicks = count - conversions;
+        var fewer = conversions + (clicks / 10);
+        var all = await MeasureAsync(rounds, count, ConversionsInThousand, withTable: true, cancellation);
+        var few = await MeasureAsync(rounds, fewer, (int)(1_000L * conversions / fewer), withTable: false, cancellation);
+        var what = $"replay of {conversions:N0} conversions of {clicks:N0} clicks";
+        return
+        [
+            Measured.Of("generation", $"{what}, from memory", "credit rows/s", all[0].Rows, "plain COPY of its credit rows", all[0].PlainRows, Aim),
+            Measured.Of("generation", $"{what}, from memory", "conversions/s", all[0].Conversions, $"the same of {clicks / 10:N0} clicks", few[0].Conversions, AimOfFlatness),
+            Measured.Of("generation", $"{what}, from the table", "credit rows/s", all[1].Rows, "plain COPY of its credit rows", all[1].PlainRows, aim: null),
+        ];
+    }
+
+    private static async Task<IReadOnlyList<Rounds>> MeasureAsync(int rounds, int count, int conversionsInThousand, bool withTable, CancellationToken cancellation)
     {
         await using var database = NpgsqlDataSource.Create(await TestServers.NewDatabaseAsync(cancellation));
         var log = new EventLog(database, "attribution");
@@ -37,7 +58,7 @@ internal static class GenerationBenchmark
         var program = Options.Create(new ProgramOptions());
         var lists = BotListFolders.Of(new ConfigurationBuilder().Build()).Lists;
         await new OpenProjections(log, program, lists, TimeProvider.System).StartAsync(cancellation);
-        foreach (var commit in SeededHistory.Events(count, ConversionsInThousand).Chunk(20_000))
+        foreach (var commit in SeededHistory.Events(count, conversionsInThousand).Chunk(20_000))
         {
             await log.AppendAsync(commit, cancellation);
         }
@@ -46,32 +67,32 @@ internal static class GenerationBenchmark
         var projector = new Projector(log, generations, program, new ProjectionProgress(TimeProvider.System), NullLogger<Projector>.Instance);
         await projector.RebuildAsync(cancellation);
         await database.Sql("vacuum analyze").RunAsync(cancellation);
-        var what = $"replay of {count * ConversionsInThousand / 1000:N0} conversions";
-        var results = new List<Measured>();
-        foreach (var (megabytes, from, aim) in new[] { (new AttributionOptions().WhatIfMegabytes, "from memory", (double?)Aim), (0, "from the table", null) })
+        var results = new List<Rounds>();
+        foreach (var megabytes in withTable ? new[] { new AttributionOptions().WhatIfMegabytes, 0 } : [new AttributionOptions().WhatIfMegabytes])
         {
             var options = new AttributionOptions { WhatIfMegabytes = megabytes };
             var packed = new PackKeeper(log, generations, new ProjectionProgress(TimeProvider.System), Options.Create(options), NullLogger<PackKeeper>.Instance);
             var pass = new ReplayPass(log, generations, packed, options.ReplayCommit);
-            var (ours, copy) = await MeasureAsync(database, log, projector, pass, results.Count * (rounds + 1) + 2, rounds, cancellation);
-            results.Add(Measured.Of("generation", $"{what} {from}", "credit rows/s", ours, "plain COPY of its credit rows", copy, aim));
+            results.Add(await MeasureAsync(database, log, projector, pass, (results.Count * (rounds + 1)) + 2, rounds, cancellation));
         }
 
         return results;
     }
 
-    private static async Task<(List<double> Ours, List<double> Copy)> MeasureAsync(
+    private static async Task<Rounds> MeasureAsync(
         NpgsqlDataSource database, EventLog log, Projector projector, ReplayPass pass, int first, int rounds, CancellationToken cancellation)
     {
-        var (ours, copy) = (new List<double>(), new List<double>());
+        var measured = new Rounds([], [], []);
         for (var round = -1; round < rounds; round++) // The first warms up.
         {
             var number = first + 1 + round;
             await log.AppendAsync([IntakeWriter.ToNewEvent(Requested(number))], cancellation);
             await projector.ProjectAllAsync(cancellation);
             var watch = Stopwatch.StartNew();
-            while (await pass.RunAsync(number, fresh: true, cancellation) is > 0)
+            var conversions = 0;
+            while (await pass.RunAsync(number, fresh: true, cancellation) is { } judged and > 0)
             {
+                conversions += judged;
             }
 
             var taken = watch.Elapsed;
@@ -84,12 +105,13 @@ internal static class GenerationBenchmark
             var plain = await CopyAsync(database, rows, cancellation);
             if (round >= 0)
             {
-                ours.Add(rows.Count / taken.TotalSeconds);
-                copy.Add(rows.Count / plain.TotalSeconds);
+                measured.Rows.Add(rows.Count / taken.TotalSeconds);
+                measured.PlainRows.Add(rows.Count / plain.TotalSeconds);
+                measured.Conversions.Add(conversions / taken.TotalSeconds);
             }
         }
 
-        return (ours, copy);
+        return measured;
     }
 
     private static ReplayRequested Requested(int generation) => new()

@@ -37,7 +37,7 @@ internal static class ReadCredits
             faults.Add(new FieldFault("groupBy", $"is '{groupBy}'; it must be one of {string.Join(", ", Groups.KeyColumns.Keys)}"));
         }
 
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         if (faults.Count > 0)
         {
             return Problem.Invalid(faults);

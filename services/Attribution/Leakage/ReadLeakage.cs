@@ -109,7 +109,7 @@ internal sealed class ReadLeakage([FromKeyedServices(AttributionService.Schema)]
         HttpContext http, string? from, string? to, string? cause, Guid? after, int limit, CancellationToken cancellationToken)
     {
         var faults = new List<FieldFault>();
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         if (limit is < 1 or > MaxLimit)
         {
             faults.Add(new FieldFault("limit", $"is {limit}; it must be 1 to {MaxLimit}"));

@@ -83,7 +83,7 @@ internal sealed class ReadLedger(
             faults.Add(new FieldFault("limit", $"is {limit}; it must be 1 to {MaxLimit}"));
         }
 
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         var cursor = Cursor(after, faults);
         var viewer = PartnerView.Of(http.ApiKey(), partner, faults);
         if (faults.Count > 0)
@@ -191,26 +191,5 @@ internal static class PartnerView
         }
 
         return key.Partner;
-    }
-}
-
-/// <summary>Times in query strings.</summary>
-internal static class QueryTime
-{
-    /// <summary>A time with offset, or a day, which begins at midnight UTC; null where it is absent or a fault.</summary>
-    public static DateTimeOffset? Read(string field, string? text, List<FieldFault> faults)
-    {
-        if (string.IsNullOrEmpty(text))
-        {
-            return null;
-        }
-
-        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time))
-        {
-            return time;
-        }
-
-        faults.Add(new FieldFault(field, $"'{text}' is not a time such as 2026-03-01 or 2026-03-01T12:00:00Z"));
-        return null;
     }
 }

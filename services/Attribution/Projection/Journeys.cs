@@ -241,10 +241,10 @@ internal sealed class Journeys(string schema, ILogger logger)
         return await ReadPeopleAsync(command, cancellationToken);
     }
 
-    /// <summary>Everybody who converted, in the order of customers.</summary>
+    /// <summary>Everybody who converted, in the order of customers, then of visitors: what they share is read once a chunk.</summary>
     public async Task<IReadOnlyList<Person>> AllAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = connection.Sql($"select {PersonColumns} from {schema}.conversions c order by 2, 1");
+        await using var command = connection.Sql($"select {PersonColumns} from {schema}.conversions c order by c.customer, c.visitor_stream, c.conversion_id");
         return await ReadPeopleAsync(command, cancellationToken);
     }
 

@@ -34,7 +34,7 @@ internal sealed class ReadReconciliations([FromKeyedServices(AttributionService.
         HttpContext http, ReadReconciliations use, CancellationToken cancellationToken, string? partner = null, string? from = null, string? to = null)
     {
         var faults = new List<FieldFault>();
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         var viewer = PartnerView.Of(http.ApiKey(), partner, faults);
         if (faults.Count > 0)
         {

@@ -50,7 +50,7 @@ internal sealed class Reconcile(
         HttpContext http, string? partner, string? from, string? to, string? currency, CancellationToken cancellationToken)
     {
         var faults = new List<FieldFault>();
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         var key = http.ApiKey();
         var whose = PartnerView.Of(key, partner, faults);
         if (whose is null)
@@ -61,11 +61,6 @@ internal sealed class Reconcile(
         if (currency is not null && Currency.Decimals(currency) is null)
         {
             faults.Add(new FieldFault("currency", $"'{currency}' is not a currency of ISO 4217"));
-        }
-
-        if (start >= end)
-        {
-            faults.Add(new FieldFault("to", "must be after 'from'"));
         }
 
         if (faults.Count > 0)

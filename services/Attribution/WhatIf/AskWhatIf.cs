@@ -52,7 +52,7 @@ internal static class AskWhatIf
         HttpContext http, PackKeeper pack, ModelFits fits, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
     {
         var faults = new List<FieldFault>();
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         var (document, fault) = await http.Request.ReadJsonAsync(WhatIfJson.Default.JsonElement, cancellationToken);
         if (fault is not null)
         {

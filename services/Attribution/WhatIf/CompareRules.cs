@@ -50,7 +50,7 @@ internal static class CompareRules
         HttpContext http, PackKeeper pack, ModelFits fits, BotLists lists, CancellationToken cancellationToken, string? from = null, string? to = null)
     {
         var faults = new List<FieldFault>();
-        var (start, end) = (QueryTime.Read("from", from, faults), QueryTime.Read("to", to, faults));
+        var (start, end) = QueryRange.Read(from, to, faults);
         var (request, fault) = await http.Request.ReadJsonAsync(WhatIfJson.Default.Request, cancellationToken);
         if (fault is not null)
         {

@@ -103,6 +103,16 @@ public sealed class WhatIfTests
         answer.AssertFault(HttpStatusCode.BadRequest, "windowDays", "");
         answer.AssertFault(HttpStatusCode.BadRequest, "colour", "");
         (await service.PostAsync("/v1/what-if", "{")).AssertFault(HttpStatusCode.BadRequest, "body", "");
+        foreach (var path in new[] { "/v1/credits", "/v1/ledger", "/v1/leakage", "/v1/reconciliations" })
+        {
+            (await service.GetAsync($"{path}?from=2026-03-02&to=2026-03-01")).AssertFault(HttpStatusCode.BadRequest, "to", "must be after 'from'");
+        }
+
+        foreach (var (path, body) in new[] { ("/v1/what-if", """{"name":"a"}"""), ("/v1/comparisons", """{"ruleSets":[{"name":"a"}]}""") })
+        {
+            (await service.PostAsync($"{path}?from=2026-03-01&to=2026-03-01", body)).AssertFault(HttpStatusCode.BadRequest, "to", "must be after 'from'");
+        }
+
         (await service.PostAsync("/v1/comparisons", """{"ruleSets":[]}""")).AssertFault(HttpStatusCode.BadRequest, "ruleSets", "holds 0; 1 to 16");
         (await service.PostAsync("/v1/comparisons", $$"""{"ruleSets":[{{string.Join(',', s_documents)}},{"name":"one more"}]}""")).AssertFault(HttpStatusCode.BadRequest, "ruleSets", "holds 17");
         var several = await service.PostAsync("/v1/comparisons", """{"ruleSets":[{"name":"a"},{"name":"a"},{"name":"b","windowDays":0}]}""");
