@@ -17,7 +17,7 @@ namespace PartnerPulse.Attribution.Projection;
 internal sealed class Journeys(string schema, ILogger logger)
 {
     /// <summary>Conversions that are assembled at once.</summary>
-    private const int ChunkSize = 2_000;
+    private const int ChunkSize = 400;
 
     private const string PersonColumns = "c.conversion_id, c.customer, c.click_id, c.visitor_stream, c.coupon_stream";
 
