@@ -9,7 +9,7 @@ var json = new Option<bool>("--json") { Description = "One JSON document on stan
 var rounds = new Option<int>("--rounds") { Description = "Rounds; each measures every side once. The median counts.", DefaultValueFactory = _ => 3 };
 var seconds = new Option<int>("--seconds") { Description = "Seconds of load a side and round (redirect; live: four times as many).", DefaultValueFactory = _ => 5 };
 var connections = new Option<int>("--connections") { Description = "Open connections (redirect).", DefaultValueFactory = _ => 256 };
-var events = new Option<int>("--events") { Description = "Events in the log (append: a fifth of it; drain: half of it as clicks; intake: a fiftieth of it as orders; generation: half of it; rebuild; seals).", DefaultValueFactory = _ => 1_000_000 };
+var events = new Option<int>("--events") { Description = "Events in the log (append: a fifth of it; drain: half of it as clicks; intake: a fiftieth of it as orders; generation: a fifth of it as conversions; rebuild; seals).", DefaultValueFactory = _ => 1_000_000 };
 var clicks = new Option<int>("--clicks") { Description = "Clicks of all visitors (replay: a fiftieth of it as conversions).", DefaultValueFactory = _ => 10_000_000 };
 
 var root = new RootCommand("Measures PartnerPulse against the plainest thing that could do the same work, side by side in one run.")
@@ -33,7 +33,7 @@ root.SetAction(async (parsed, cancellation) =>
             "append" => await AppendBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 5, cancellation),
             "seals" => await SealBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events), cancellation),
             "rebuild" => await RebuildBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events), cancellation),
-            "generation" => await GenerationBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 2, cancellation),
+            "generation" => await GenerationBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events), cancellation),
             "live" => await LiveBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(seconds) * LiveBenchmark.LengthFactor, cancellation),
             "replay" => await ReplayBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(clicks), cancellation),
             _ => throw new System.Diagnostics.UnreachableException(name),
