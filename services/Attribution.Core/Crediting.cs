@@ -122,7 +122,7 @@ public static class Crediting
         var conversion = journey.Conversion;
         var claim = credited ? judge.Claim : null;
         var stops = judge.Claim.Stops;
-        var coupon = Coupon(journey, judge, claim);
+        var coupon = Coupon(journey, conversions[0], judge, claim);
         var decision = new Decision
         {
             ConversionId = conversion.ConversionId,
@@ -177,7 +177,7 @@ public static class Crediting
         };
     }
 
-    private static CouponVerdict? Coupon(Journey journey, Judge judge, Claim? claim)
+    private static CouponVerdict? Coupon(Journey journey, in ConversionFacts conversion, Judge judge, Claim? claim)
     {
         if (journey.CouponPartner is not { } partner)
         {
@@ -186,11 +186,9 @@ public static class Crediting
 
         var rules = judge.Rules;
         var stoppedBy = journey.SameOrder is not null ? StopReason.SameOrder
-            : !rules.Kinds.Contains(journey.Conversion.Kind) ? StopReason.KindNotCredited
+            : !judge.Terms.Counts(conversion.Kind) ? StopReason.KindNotCredited
             : rules.Coupon is null or CouponUse.Ignore ? StopReason.CouponIgnored
-            : rules.Suspended == SuspendedPartners.PassOn && judge.Standings.IsSuspended(journey.Conversion.ProgramId, partner, journey.Conversion.OccurredAt)
-                ? StopReason.SuspendedPartner
-            : rules.SelfReferral == SelfReferrals.Exclude && journey.OwnPurchaseOf.Contains(partner) ? StopReason.SelfReferral
+            : judge.Terms.StopOf(conversion.CouponPartner, conversion, out _) is var stop and not Stop.None ? StopReason.Of(stop)
             : claim?.InheritedFrom is not null ? StopReason.Inherited
             : claim is { IsByCoupon: true } ? null
             : StopReason.CouponFallback;
