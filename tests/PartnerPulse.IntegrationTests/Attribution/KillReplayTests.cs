@@ -13,6 +13,7 @@ using PartnerPulse.IntegrationTests.EndToEnd;
 using PartnerPulse.IntegrationTests.Servers;
 using PartnerPulse.Pulse.Provisioning;
 using PartnerPulse.Pulse.Running;
+using PartnerPulse.Tests;
 using PartnerPulse.Tests.AttributionCore;
 using Xunit.Abstractions;
 using EventLog = PartnerPulse.EventStore.EventLog;
@@ -31,12 +32,12 @@ public sealed class KillReplayTests(ITestOutputHelper output)
     private static readonly DateTimeOffset s_at = new(2026, 5, 1, 12, 0, 0, TimeSpan.Zero);
 
     /// <summary>Twenty each in a long run, as a release is tested.</summary>
-    private static int Kills => Environment.GetEnvironmentVariable("PULSE_LONG") == "1" ? 20 : 5;
+    private static int Kills => Seeds.IsLong ? 20 : 5;
 
     [PostgresFact]
     public async Task A_replay_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         await using var victim = await Victim.StartAsync();
         await victim.AppendAsync(0, Orders);
         await victim.SettleAsync();
@@ -67,7 +68,7 @@ public sealed class KillReplayTests(ITestOutputHelper output)
     [PostgresFact]
     public async Task A_promotion_that_is_killed_counts_whole_or_not_at_all_and_is_told_once()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         await using var victim = await Victim.StartAsync();
         await victim.AppendAsync(0, Orders);
         await victim.SettleAsync();
@@ -98,13 +99,6 @@ public sealed class KillReplayTests(ITestOutputHelper output)
         }
 
         await victim.AssertToldAddsUpAsync(sides[counts].Generation);
-    }
-
-    private Random Seeded()
-    {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
-        return new Random(seed);
     }
 
     private sealed class Victim : IAsyncDisposable

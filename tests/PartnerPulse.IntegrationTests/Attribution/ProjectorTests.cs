@@ -37,8 +37,7 @@ public sealed class ProjectorTests(ITestOutputHelper output)
     public async Task A_key_that_everybody_shares_is_no_person_whenever_that_shows_and_a_new_order_of_it_concerns_itself_alone()
     {
         await using var database = NpgsqlDataSource.Create(await TestServers.NewDatabaseAsync());
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
+        var seed = Seeds.Number(output);
         var rules = RulesInForce.Only(TestBots.Default with { Inherit = new Inherit(30), Model = new Linear() });
         var system = await Projection.CreateAsync(database, "crowd", rules);
         var events = Enumerable.Range(0, 320).SelectMany(i => Guest(i, i % 12 == 0 ? ConversionKind.Lead : ConversionKind.Sale)).ToArray();

@@ -11,6 +11,7 @@ using PartnerPulse.Conversions.Queue;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Tests;
 using PartnerPulse.Tests.Conversions;
 using RabbitMQ.Client;
 using Xunit.Abstractions;
@@ -27,7 +28,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
     [PostgresFact]
     public async Task Lines_of_an_import_are_recorded_whole_or_not_at_all()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         await using var service = await TestService.StartAsync(builder => builder.AddConversions(), app => app.MapConversions());
         var file = new MemoryStream();
         for (var i = 0; i < Lines; i++)
@@ -58,7 +59,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
     [ServersFact]
     public async Task Messages_of_the_queue_are_recorded_whole_or_set_aside()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         var broker = await TestServers.NewVirtualHostAsync();
         await using var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync();
         await using var channel = await OrdersBroker.OpenAsync(connection, default);
@@ -129,11 +130,4 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
 
     private static string Report(Random random, int i) =>
         (random.Next(3) == 0 ? Mutations.Adjustment : Mutations.Order).Replace("1001", i.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
-
-    private Random Seeded()
-    {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
-        return new Random(seed);
-    }
 }

@@ -10,6 +10,7 @@ using PartnerPulse.Conversions;
 using PartnerPulse.EventStore;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Tests;
 using Xunit.Abstractions;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
@@ -99,9 +100,7 @@ public sealed class SameOrderTests(ITestOutputHelper output)
     [PostgresFact]
     public async Task Whatever_the_order_of_arrival_the_same_are_set_aside_for_the_same()
     {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
-        var random = new Random(seed);
+        var random = Seeds.Random(output);
         var reports = Enumerable.Range(0, 120).Select(i => Sale(
             random.Next(3) switch { 0 => "stripe", 1 => "network", _ => "import" }, $"o-{i}", $"c-{random.Next(12)}", s_at.AddHours(random.Next(120)), random.Next(4) == 0 ? "1.00" : "49.90")).ToArray();
         const string Three = """

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using PartnerPulse.Contracts;
+using PartnerPulse.Tests;
 using PartnerPulse.Tests.Edge;
 using Xunit.Abstractions;
 
@@ -40,9 +41,9 @@ public sealed partial class FuzzTests(ITestOutputHelper output)
     [Fact]
     public async Task Hostile_requests_go_nowhere_else_break_nothing_and_leave_nothing_but_their_own_words()
     {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        var seed = Seeds.Number(output);
         var cases = Environment.GetEnvironmentVariable("PULSE_CASES") is { } more ? int.Parse(more, CultureInfo.InvariantCulture) : 200_000;
-        output.WriteLine($"PULSE_SEED={seed}, {cases} requests");
+        output.WriteLine($"{cases} requests");
         var clock = Stopwatch.StartNew();
         await using var edge = await EdgeHost.StartAsync(s_catalogue, settings: new Dictionary<string, string?>
         {
@@ -61,7 +62,7 @@ public sealed partial class FuzzTests(ITestOutputHelper output)
         {
             var redirected = new ConcurrentDictionary<Guid, (HostileRequest Request, RawAnswer Answer)>();
             await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(() =>
-                new Client(edge.Address, new HostileRequests(HashCode.Combine(seed, slice, client), s_slugs), statuses, redirected).RunAsync(Slice / Clients))));
+                new Client(edge.Address, new HostileRequests(seed + (slice * Clients) + client, s_slugs), statuses, redirected).RunAsync(Slice / Clients))));
             answered = statuses.Values.Sum();
             position = await AssertKeptAsync(edge, position, redirected, hashes);
         }

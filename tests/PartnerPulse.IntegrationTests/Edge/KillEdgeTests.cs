@@ -11,6 +11,7 @@ using PartnerPulse.IntegrationTests.EndToEnd;
 using PartnerPulse.IntegrationTests.Servers;
 using PartnerPulse.Pulse.Provisioning;
 using PartnerPulse.Pulse.Running;
+using PartnerPulse.Tests;
 using Xunit.Abstractions;
 
 namespace PartnerPulse.IntegrationTests.Edge;
@@ -31,8 +32,7 @@ public sealed class KillEdgeTests(ITestOutputHelper output)
     [ServersFact]
     public async Task Fifty_kills_under_load_lose_no_acknowledged_click_and_record_none_twice()
     {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
+        var seed = Seeds.Number(output);
         var broker = await TestServers.NewVirtualHostAsync();
         await using var attribution = await AttributionLog.StartAsync(broker);
         var clock = Stopwatch.StartNew();

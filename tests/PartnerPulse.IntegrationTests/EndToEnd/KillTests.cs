@@ -5,6 +5,7 @@ using System.Text.Json;
 using PartnerPulse.Contracts;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Tests;
 using Xunit.Abstractions;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd;
@@ -24,13 +25,10 @@ public sealed class KillTests(ITestOutputHelper output)
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
 
-    private static bool IsLong => Environment.GetEnvironmentVariable("PULSE_LONG") == "1";
-
     [ServersFact]
     public async Task Nothing_that_was_acknowledged_is_lost_or_counted_twice_whatever_is_killed()
     {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
+        var seed = Seeds.Number(output);
         await using var system = await PulseSystem.StartAsync(Mode.Distributed, ownBroker: true);
         Say("the system is up");
         var slugs = new string[Partners];
@@ -69,7 +67,7 @@ public sealed class KillTests(ITestOutputHelper output)
     private async Task<int> KillAsync(PulseSystem system, Random random, Acknowledged told)
     {
         var killed = 0;
-        var rounds = IsLong ? 6 : 2;
+        var rounds = Seeds.IsLong ? 6 : 2;
         for (var round = 0; round < rounds; round++)
         {
             var victims = s_victims.ToArray();

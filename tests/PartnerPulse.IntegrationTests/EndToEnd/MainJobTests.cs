@@ -3,6 +3,7 @@ using System.Net;
 using System.Text.Json;
 using PartnerPulse.Contracts;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Tests;
 using Xunit.Abstractions;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd;
@@ -100,8 +101,7 @@ public sealed class MainJobTests(RunningSystems systems, ITestOutputHelper outpu
     public async Task Orders_before_clicks_clicks_twice_and_everything_shuffled_end_in_the_same_credits(Mode mode)
     {
         var system = await systems.GetAsync(mode);
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
+        var seed = Seeds.Number(output);
         await system.UseRulesAsync(new
         {
             name = "position",

@@ -30,7 +30,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
     [Fact]
     public async Task Lines_of_a_csv()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         var read = (Lines: 0, Passed: 0);
         while (read.Lines < Cases)
         {
@@ -65,7 +65,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
     [Fact]
     public async Task Lines_of_json()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         var read = (Lines: 0, Passed: 0);
         while (read.Lines < Cases)
         {
@@ -90,7 +90,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
     [Fact]
     public void Bodies_of_orders_and_adjustments()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         var passed = 0;
         for (var i = 0; i < Cases; i++)
         {
@@ -110,7 +110,7 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
     [Fact]
     public void Messages_of_the_queue()
     {
-        var random = Seeded();
+        var random = Seeds.Random(output);
         string?[] types = [null, "application/json", "application/cloudevents+json", "application/cloudevents-batch+json", "application/cloudevents", "text/plain"];
         var passed = 0;
         for (var i = 0; i < Cases; i++)
@@ -177,13 +177,6 @@ public sealed class HostileReportsTests(ITestOutputHelper output)
             Assert.DoesNotContain('\0', text);
             Assert.DoesNotContain('\uFFFD', text);
         }
-    }
-
-    private Random Seeded()
-    {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
-        return new Random(seed);
     }
 
     private void AssertBoth(int cases, int passed)

@@ -23,8 +23,7 @@ public sealed class SpoolSalvageTests(ITestOutputHelper output) : IDisposable
     [InlineData("a sector of noise")]
     public async Task Wherever_bytes_are_damaged_the_edge_starts_and_hands_on_what_can_be_read_and_nothing_else(string damage)
     {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
+        var seed = Seeds.Number(output);
         var random = new Random(seed);
         var (original, clicks, origin) = await FilesOfAKilledEdgeAsync(random);
         var position = clicks.Select((c, i) => (c.EventId, Position: i + 1)).ToDictionary(c => c.EventId, c => c.Position);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using PartnerPulse.IntegrationTests.Servers;
+using PartnerPulse.Tests;
 using Xunit.Abstractions;
 
 namespace PartnerPulse.IntegrationTests.EndToEnd.OrderStories;
@@ -41,9 +42,7 @@ public sealed class OrderStoriesTests(RunningSystems systems, ITestOutputHelper 
     public async Task Stories_that_are_shuffled_and_told_twice_end_in_the_same_credits()
     {
         var (system, stage) = await SetUpAsync();
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
-        var random = new Random(seed);
+        var random = Seeds.Random(output);
         var plays = new List<(string What, Told Told, string Source)>();
         var senders = new List<Delivery[]>();
         foreach (var story in OrderStory.All)

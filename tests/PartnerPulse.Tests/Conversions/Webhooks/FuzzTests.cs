@@ -24,8 +24,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
     [InlineData("standard", new[] { "standard-recorded", "standard-adjusted" }, new[] { "" })]
     public void No_body_breaks_anything_or_leaves_half_an_order(string scheme, string[] samples, string[] topics)
     {
-        var seed = Environment.GetEnvironmentVariable("PULSE_SEED") is { } given ? int.Parse(given, System.Globalization.CultureInfo.InvariantCulture) : Random.Shared.Next();
-        output.WriteLine($"PULSE_SEED={seed}");
+        var seed = Seeds.Number(output);
         var random = new Random(seed);
         var originals = samples.Select(sample => Encoding.UTF8.GetBytes(Shop.Sample(sample))).ToArray();
         var did = new Dictionary<string, int>(StringComparer.Ordinal);
