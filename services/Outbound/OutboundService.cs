@@ -22,7 +22,7 @@ public static class OutboundService
     public static void AddOutbound(this WebApplicationBuilder builder)
     {
         builder.AddPostgres();
-        builder.AddEventLog(Source);
+        builder.AddEventLogOfAnother(Source);
         var services = builder.Services;
         services.AddSingleton<IValidateOptions<OutboundOptions>, OutboundOptionsCheck>();
         services.AddOptions<OutboundOptions>().BindConfiguration("Outbound").ValidateOnStart();
@@ -58,7 +58,7 @@ public static class OutboundService
 /// <summary>Creates the tables. Safe in several processes at once.</summary>
 internal sealed class OpenOutbound(NpgsqlDataSource database) : IHostedLifecycleService
 {
-    // OpenLog was registered before and has waited for the database in its own StartingAsync.
+    // AwaitLog was registered before and has waited for the database in its own StartingAsync.
     public Task StartingAsync(CancellationToken cancellationToken) =>
         new SchemaScript(typeof(OpenOutbound).Assembly, "PartnerPulse.Outbound.Sql.001_outbound.sql", OutboundService.Schema).RunAsync(database, cancellationToken);
 

@@ -17,11 +17,10 @@ internal static class Services
 
     /// <summary>The services of the wanted mode, without the gateway.</summary>
     public static IReadOnlyList<ProcessSpec> For(
-        UpCommand.Wanted wanted, (string Admin, string Reader, string KeysFile) keys, string postgres, string? rabbitMq)
+        UpCommand.Wanted wanted, (string Admin, string Reader, string KeysFile) keys, IReadOnlyDictionary<string, string> postgres, string? rabbitMq)
     {
         var common = new Dictionary<string, string?>(StringComparer.Ordinal)
         {
-            ["ConnectionStrings__Postgres"] = postgres,
             ["Bus__Transport"] = rabbitMq is null ? "mediator" : "rabbitmq",
             ["Bus__RabbitMq"] = rabbitMq,
             ["Keys__File"] = keys.KeysFile,
@@ -40,6 +39,7 @@ internal static class Services
         if (!wanted.Distributed)
         {
             var (fileName, arguments) = Self("serve");
+            common[Postgres] = postgres[DatabaseRoles.Standalone];
             return [Service("standalone", fileName, arguments, OuterUrl(wanted), wanted.Url, common, wanted)];
         }
 
@@ -63,7 +63,8 @@ internal static class Services
         {
             var (fileName, arguments) = Dotnet(Path.Combine(AppContext.BaseDirectory, assembly + ".dll"));
             var url = Address(wanted, offset);
-            return Service(name, fileName, arguments, url, url, common, wanted);
+            var settings = new Dictionary<string, string?>(common, StringComparer.Ordinal) { [Postgres] = postgres.GetValueOrDefault(name) };
+            return Service(name, fileName, arguments, url, url, settings, wanted);
         }
     }
 
@@ -85,6 +86,7 @@ internal static class Services
     public static (string FileName, string[] Arguments) Self(params string[] arguments) =>
         Dotnet(Path.Combine(AppContext.BaseDirectory, "pulse.dll"), arguments);
 
+    private const string Postgres = "ConnectionStrings__Postgres";
     private const int EdgePort = 1;
     private const int ConversionsPort = 2;
     private const int PartnersPort = 3;

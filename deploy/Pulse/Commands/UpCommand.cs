@@ -117,6 +117,7 @@ internal static class UpCommand
                 var keys = AdminKey.Provide(data);
                 var postgres = await Postgres.PrepareAsync(data, say, cancellation);
                 await StartServerAsync("PostgreSQL", postgres, supervisor, say, cancellation);
+                var connections = await DatabaseRoles.ProvideAsync(data, postgres.Address, say, cancellation);
                 PreparedServer? rabbitMq = null;
                 if (wanted.Distributed)
                 {
@@ -125,7 +126,7 @@ internal static class UpCommand
                 }
 
                 Change(now => now with { Postgres = postgres.Address, RabbitMq = rabbitMq?.Address });
-                var services = Services.For(wanted, keys, postgres.Address, rabbitMq?.Address);
+                var services = Services.For(wanted, keys, connections, rabbitMq?.Address);
                 say(wanted.Distributed ? "starting the services" : "starting the service");
                 await Task.WhenAll(services.Select(service => supervisor.StartAsync(service, cancellation)));
                 if (wanted.Distributed)

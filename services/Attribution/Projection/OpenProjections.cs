@@ -22,7 +22,7 @@ internal sealed class OpenProjections(
 
     private const string ShapeName = "projections-shape";
 
-    private static readonly string[] s_scripts = ["001_projections", "003_generations", "004_ledger", "005_seals", "006_fits"];
+    private static readonly string[] s_scripts = ["001_projections", "003_generations", "004_ledger", "005_seals", "006_fits", "007_readers"];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {

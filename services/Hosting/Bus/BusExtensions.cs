@@ -1,6 +1,7 @@
 using MassTransit;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -112,17 +113,32 @@ public static class BusExtensions
     /// </summary>
     public static void AddEventLog(this IHostApplicationBuilder builder, string schema)
     {
-        if (builder.Services.Any(service => service.ServiceType == typeof(EventLog) && service.ServiceKey is string known && known == schema))
+        if (builder.Services.Any(service => service.ImplementationInstance is OwnLog own && own.Schema == schema))
         {
             return;
         }
 
-        builder.Services.AddKeyedSingleton(schema, (provider, _) => new EventLog(provider.GetRequiredService<Npgsql.NpgsqlDataSource>(), schema));
+        builder.Services.AddSingleton(new OwnLog(schema));
+        builder.AddEventLogOf(schema);
 
         // Not AddHostedService: it takes one of a type, and a host has several logs.
         builder.Services.AddSingleton<IHostedService>(provider => ActivatorUtilities.CreateInstance<OpenLog>(
             provider, provider.GetRequiredKeyedService<EventLog>(schema)));
     }
+
+    /// <summary>
+    /// Adds the log of another service, to be read. That one makes it: the host waits until it is there and may be read, unless it
+    /// carries that service as well.
+    /// </summary>
+    public static void AddEventLogOfAnother(this IHostApplicationBuilder builder, string schema)
+    {
+        builder.AddEventLogOf(schema);
+        builder.Services.AddSingleton<IHostedService>(provider => ActivatorUtilities.CreateInstance<AwaitLog>(
+            provider, provider.GetRequiredKeyedService<EventLog>(schema)));
+    }
+
+    private static void AddEventLogOf(this IHostApplicationBuilder builder, string schema) =>
+        builder.Services.TryAddKeyedSingleton(schema, (provider, _) => new EventLog(provider.GetRequiredService<Npgsql.NpgsqlDataSource>(), schema));
 
     /// <summary>Hands on what the service's log takes in.</summary>
     /// <param name="builder">The host.</param>

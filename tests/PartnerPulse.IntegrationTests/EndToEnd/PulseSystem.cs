@@ -43,6 +43,7 @@ internal sealed class PulseSystem : IAsyncDisposable
         _up = up;
         Mode = mode;
         _adminKey = File.ReadAllText(Path.Combine(data.Secrets, "admin.key")).Trim();
+        Connection = database;
         _database = NpgsqlDataSource.Create(database);
         Log = new EventLog(_database, "attribution");
         Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
@@ -64,6 +65,9 @@ internal sealed class PulseSystem : IAsyncDisposable
 
     /// <summary>Folder of its keys, logs and spools.</summary>
     public string Data => _data.Path;
+
+    /// <summary>Connection string of its database, as the owner.</summary>
+    public string Connection { get; }
 
     /// <summary>The attribution log, read where it is kept.</summary>
     public EventLog Log { get; }

@@ -7,8 +7,10 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using Npgsql;
+using PartnerPulse.Attribution;
 using PartnerPulse.Attribution.Intake;
 using PartnerPulse.Contracts;
+using PartnerPulse.Hosting.Bus;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
@@ -442,6 +444,7 @@ public sealed class OutboundTests
                 {
                     ["Outbound:AllowedNetworks:0"] = allow ?? "192.0.2.0/24", ["Outbound:FirstPause"] = "00:00:00.02", ["Outbound:LongestPause"] = "00:00:00.2",
                 });
+                builder.AddEventLog(AttributionService.Schema);
                 builder.AddOutbound();
                 add?.Invoke(builder.Services);
             },
