@@ -24,6 +24,12 @@ public static class PartnerPulseHost
     /// <summary>Keys, problem details, health, status, telemetry, the clock and the database. All faults of the options are told at start.</summary>
     public static void AddPartnerPulse(this WebApplicationBuilder builder)
     {
+        // Settings that are secret, a file each: the environment of a container is there for all who may look at it.
+        if (builder.Configuration["Pulse:Secrets"] is { Length: > 0 } secrets)
+        {
+            builder.Configuration.AddKeyPerFile(secrets);
+        }
+
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
