@@ -16,6 +16,12 @@ internal static class TestCommand
     /// <summary>The data folder whose servers the tests use.</summary>
     public const string ServersFolder = "PULSE_TEST_DATA";
 
+    /// <summary>Set to <see cref="InContainers"/> where tests take servers from containers although there are local ones.</summary>
+    public const string ServersVariable = "PULSE_TEST_SERVERS";
+
+    /// <inheritdoc cref="ServersVariable"/>
+    public const string InContainers = "containers";
+
     public static Command Build()
     {
         var filter = new Option<string?>("--filter") { Description = "As dotnet test takes it, such as FullyQualifiedName~Relay.", HelpName = "EXPRESSION" };
@@ -47,13 +53,21 @@ internal static class TestCommand
             environment[RequireBrowser] = "1";
         }
 
+        // The tests start them then, each server when the first test asks for it.
+        var inContainers = !noServers && await AreInContainersAsync(cancellation);
+        if (inContainers)
+        {
+            environment[ServersVariable] = InContainers;
+            environment[RequireServers] = "1";
+        }
+
         await PrivateServers.RemoveDeadAsync(root);
         var folder = PrivateServers.Folder(root, Environment.ProcessId);
         var total = new TestCounts();
         var broken = new List<string>();
         // A block of its own: the servers are gone before the last line is printed.
         {
-            await using var servers = noServers ? null : await StartServersAsync(folder, inCi ? broken : null, cancellation);
+            await using var servers = noServers || inContainers ? null : await StartServersAsync(folder, inCi ? broken : null, cancellation);
             if (servers is not null)
             {
                 environment[ServersFolder] = folder;
@@ -100,6 +114,11 @@ internal static class TestCommand
         Console.Out.WriteLine(total.Line);
         return total.Failed == 0 && !cancellation.IsCancellationRequested ? Exit.Ok : Exit.Failed;
     }
+
+    /// <summary>Where it is asked for, and where there is an engine and neither local servers nor the right to install them.</summary>
+    private static async Task<bool> AreInContainersAsync(CancellationToken cancellation) =>
+        Environment.GetEnvironmentVariable(ServersVariable) == InContainers
+        || (!(Postgres.IsAtHand && RabbitMq.IsAtHand) && !DistributionPackage.MayInstall && await Docker.WorksAsync(cancellation));
 
     /// <summary>On a laptop without servers the tests that need one are skipped; in CI their absence is a failure.</summary>
     private static async Task<PrivateServers?> StartServersAsync(string folder, List<string>? broken, CancellationToken cancellation)

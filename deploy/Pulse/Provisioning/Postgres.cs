@@ -13,7 +13,7 @@ internal static class Postgres
     public const string Variable = "PULSE_POSTGRES";
     public const string Database = "partnerpulse";
     private const string User = "pulse";
-    private const string Image = "postgres:17";
+    public const string Image = "postgres:17";
 
     public static async Task<PreparedServer> PrepareAsync(DataFolder data, Action<string> say, CancellationToken cancellation)
     {
@@ -134,7 +134,7 @@ internal static class Postgres
             [
                 "run", "--rm", "--name", name, "--publish", $"127.0.0.1:{port}:5432", "--volume", $"{name}:/var/lib/postgresql/data",
                 "--shm-size", "256m", "--env", "POSTGRES_PASSWORD", "--env", $"POSTGRES_USER={User}", "--env", $"POSTGRES_DB={Database}", Image,
-                .. s_settings.SelectMany(setting => new[] { "-c", $"{setting.Name}={setting.Value}" }),
+                .. Settings.SelectMany(setting => new[] { "-c", $"{setting.Name}={setting.Value}" }),
             ],
             // By the environment, because arguments can be read by every user of the machine.
             Environment = new Dictionary<string, string?>(StringComparer.Ordinal) { ["POSTGRES_PASSWORD"] = password },
@@ -150,7 +150,7 @@ internal static class Postgres
         return new PreparedServer(connection, [spec], $"Docker ({Image})");
     }
 
-    private static readonly IReadOnlyList<(string Name, string Value)> s_settings =
+    internal static IReadOnlyList<(string Name, string Value)> Settings { get; } =
     [
         ("max_connections", "200"),
         ("shared_buffers", "256MB"),
@@ -259,7 +259,7 @@ internal static class Postgres
                 throw new ProvisioningException($"initdb failed:\n{made.Output}");
             }
 
-            var settings = s_settings.Select(setting => $"{setting.Name} = '{setting.Value}'");
+            var settings = Settings.Select(setting => $"{setting.Name} = '{setting.Value}'");
             if (new DriveInfo("/dev/shm") is { IsReady: true, TotalSize: < 256L * 1024 * 1024 })
             {
                 // Containers often have 64 MB there, too little for parallel queries.

@@ -13,8 +13,8 @@ namespace PartnerPulse.Pulse.Provisioning;
 internal static class RabbitMq
 {
     public const string Variable = "PULSE_RABBITMQ";
-    private const string User = "pulse";
-    private const string Image = "rabbitmq:4";
+    public const string User = "pulse";
+    public const string Image = "rabbitmq:4";
 
     public static async Task<PreparedServer> PrepareAsync(DataFolder data, Action<string> say, CancellationToken cancellation)
     {
@@ -51,26 +51,16 @@ internal static class RabbitMq
     public static bool IsAtHand =>
         Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } || (FindServer() is not null && Shell.Find("epmd") is not null);
 
-    /// <summary>
-    /// Makes a virtual host in the private node of this data folder and gives the address of it. A virtual host has queues and
-    /// exchanges of its own, so that two users of one node do not meet.
-    /// </summary>
-    public static async Task<string> AddVirtualHostAsync(DataFolder data, string name, CancellationToken cancellation)
+    /// <summary>Runs rabbitmqctl on the private node of this data folder.</summary>
+    /// <returns>What it printed.</returns>
+    /// <exception cref="ProvisioningException">It failed.</exception>
+    public static async Task<string> ControlAsync(DataFolder data, IReadOnlyList<string> arguments, CancellationToken cancellation)
     {
-        var server = FindServer() ?? throw new ProvisioningException("There is no local RabbitMQ to make a virtual host in.");
+        var server = FindServer() ?? throw new ProvisioningException("There is no local RabbitMQ to control.");
         var node = Node.Read(data) ?? throw new ProvisioningException($"No RabbitMQ was started for {data.Path}.");
-        // One call for both steps: each start of the tool costs a second.
-        var expression =
-            $"ok = rabbit_vhost:add(<<\"{name}\">>, <<\"pulse\">>), " +
-            $"rabbit_auth_backend_internal:set_permissions(<<\"{User}\">>, <<\"{name}\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"pulse\">>).";
-        var made = await Shell.RunAsync(
-            Path.Combine(Path.GetDirectoryName(server)!, "rabbitmqctl"),
-            ["--node", node.Name(data), "eval", expression],
-            cancellation,
-            node.Environment(data));
-        return made.Succeeded
-            ? $"{node.Address(data)}/{name}"
-            : throw new ProvisioningException($"The virtual host {name} cannot be made: {made.Output}");
+        var done = await Shell.RunAsync(
+            Path.Combine(Path.GetDirectoryName(server)!, "rabbitmqctl"), ["--node", node.Name(data), .. arguments], cancellation, node.Environment(data));
+        return done.Succeeded ? done.Output : throw new ProvisioningException($"rabbitmqctl {arguments[0]} failed: {done.Output}");
     }
 
     private static async Task<PreparedServer> GivenAsync(string given, CancellationToken cancellation)

@@ -32,7 +32,7 @@ internal sealed class OrdersBroker(Uri address)
     public static IReadOnlyList<string> Headers { get; } = [IdHeader, FieldHeader, ReasonHeader, FaultsHeader, RefusedAtHeader];
 
     // From version 4 a broker drops what was delivered 20 times, and every look at an error is a delivery.
-    private static readonly Dictionary<string, object?> s_arguments = new(StringComparer.Ordinal)
+    internal static Dictionary<string, object?> Arguments { get; } = new(StringComparer.Ordinal)
     {
         ["x-queue-type"] = "quorum", ["x-delivery-limit"] = 1_000_000,
     };
@@ -48,7 +48,7 @@ internal sealed class OrdersBroker(Uri address)
             new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
         foreach (var queue in (string[])[Orders, Errors])
         {
-            await channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, s_arguments, cancellationToken: cancellationToken);
+            await channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, Arguments, cancellationToken: cancellationToken);
         }
 
         return channel;

@@ -21,6 +21,13 @@ public sealed class ServersFactAttribute : FactAttribute
     public ServersFactAttribute() => Skip = TestServers.WhyNoPostgres ?? TestServers.WhyNoRabbitMq;
 }
 
+/// <summary>A test on a real PostgreSQL and a real RabbitMQ whose users and rights it may set.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class OwnServersFactAttribute : FactAttribute
+{
+    public OwnServersFactAttribute() => Skip = TestServers.WhyNoPostgres ?? TestServers.WhyNoOwnRabbitMq;
+}
+
 /// <summary>A test in a real Chromium.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class BrowserFactAttribute : FactAttribute

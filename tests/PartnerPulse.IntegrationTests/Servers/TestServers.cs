@@ -7,22 +7,23 @@ using PartnerPulse.Pulse.Running;
 namespace PartnerPulse.IntegrationTests.Servers;
 
 /// <summary>
-/// A real PostgreSQL and a real RabbitMQ for every test that asks, started when the first one does. Under
-/// <c>./pulse test</c> they are that run's; else those of PULSE_POSTGRES and PULSE_RABBITMQ; else private ones that end with
-/// the test runner. Each caller gets a database, or a virtual host, of its own, so tests run side by side.
+/// A real PostgreSQL and a real RabbitMQ for every test that asks, started when the first one does: those of PULSE_POSTGRES and
+/// PULSE_RABBITMQ, else private ones on local binaries (under <c>./pulse test</c> that run's, else such as end with the test runner),
+/// else containers. Each caller gets a database, or a virtual host, of its own, so tests run side by side.
 /// </summary>
 public static class TestServers
 {
-    private static readonly Lazy<Task<Running>> s_postgres = new(() => StartAsync(Pulse.Provisioning.Servers.Postgres));
-    private static readonly Lazy<Task<Running>> s_rabbitMq = new(() => StartAsync(Pulse.Provisioning.Servers.RabbitMq));
-
-    private sealed record Running(string Address, DataFolder Data);
+    private static readonly Lazy<Task<TestServer>> s_postgres = new(() => StartAsync(Pulse.Provisioning.Servers.Postgres));
+    private static readonly Lazy<Task<TestServer>> s_rabbitMq = new(() => StartAsync(Pulse.Provisioning.Servers.RabbitMq));
 
     /// <summary>Null where a PostgreSQL is at hand, or its absence is a failure; else why a test that needs it is skipped.</summary>
-    public static string? WhyNoPostgres => IsRequired || Postgres.IsAtHand ? null : $"needs PostgreSQL: install it, or set {Postgres.Variable}";
+    public static string? WhyNoPostgres => Why("PostgreSQL", Postgres.IsAtHand, Postgres.Variable);
 
     /// <summary>The same for RabbitMQ.</summary>
-    public static string? WhyNoRabbitMq => IsRequired || RabbitMq.IsAtHand ? null : $"needs RabbitMQ: install it, or set {RabbitMq.Variable}";
+    public static string? WhyNoRabbitMq => Why("RabbitMQ", RabbitMq.IsAtHand, RabbitMq.Variable);
+
+    /// <summary>Null where a RabbitMQ may be told users and rights, because it is nobody else's.</summary>
+    public static string? WhyNoOwnRabbitMq => IsGiven(RabbitMq.Variable) ? $"needs a RabbitMQ of its own, and {RabbitMq.Variable} names another's" : WhyNoRabbitMq;
 
     /// <summary>The same for the browser.</summary>
     public static string? WhyNoChromium =>
@@ -49,14 +50,44 @@ public static class TestServers
     public static async Task<string> NewVirtualHostAsync(CancellationToken cancellation = default)
     {
         var server = await s_rabbitMq.Value.WaitAsync(cancellation);
-        return Environment.GetEnvironmentVariable(RabbitMq.Variable) is { Length: > 0 }
-            ? server.Address
-            : await RabbitMq.AddVirtualHostAsync(server.Data, $"test-{Guid.NewGuid():N}", cancellation);
+        if (IsGiven(RabbitMq.Variable))
+        {
+            return server.Address;
+        }
+
+        var name = $"test-{Guid.NewGuid():N}";
+        // One call for both steps: each start of the tool costs a second.
+        await server.ControlAsync(
+            [
+                "eval",
+                $"ok = rabbit_vhost:add(<<\"{name}\">>, <<\"pulse\">>), " +
+                $"rabbit_auth_backend_internal:set_permissions(<<\"{RabbitMq.User}\">>, <<\"{name}\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"pulse\">>).",
+            ],
+            cancellation);
+        return $"{server.Address}/{name}";
     }
+
+    /// <summary>Runs rabbitmqctl on the RabbitMQ of the tests, and gives what it printed.</summary>
+    public static async Task<string> ControlRabbitMqAsync(params IReadOnlyList<string> arguments) =>
+        await (await s_rabbitMq.Value).ControlAsync(arguments, CancellationToken.None);
 
     private static bool IsRequired => Environment.GetEnvironmentVariable(TestCommand.RequireServers) == "1";
 
-    private static async Task<Running> StartAsync(Pulse.Provisioning.Servers wanted)
+    private static bool IsGiven(string variable) => Environment.GetEnvironmentVariable(variable) is { Length: > 0 };
+
+    private static string? Why(string server, bool atHand, string variable) =>
+        IsRequired || atHand || Containers.AreAskedFor || Containers.AreAtHand ? null : $"needs {server}: install it, start Docker, or set {variable}";
+
+    private static Task<TestServer> StartAsync(Pulse.Provisioning.Servers wanted)
+    {
+        var (given, atHand) = wanted == Pulse.Provisioning.Servers.Postgres ? (IsGiven(Postgres.Variable), Postgres.IsAtHand) : (IsGiven(RabbitMq.Variable), RabbitMq.IsAtHand);
+        var inContainer = !given && (Containers.AreAskedFor || (!atHand && !IsGiven(TestCommand.ServersFolder) && Containers.AreAtHand));
+        return !inContainer ? StartPrivateAsync(wanted)
+            : wanted == Pulse.Provisioning.Servers.Postgres ? Containers.StartPostgresAsync()
+            : Containers.StartRabbitMqAsync();
+    }
+
+    private static async Task<TestServer> StartPrivateAsync(Pulse.Provisioning.Servers wanted)
     {
         if (Environment.GetEnvironmentVariable(TestCommand.ServersFolder) is { Length: > 0 } folder)
         {
@@ -85,9 +116,9 @@ public static class TestServers
         }
     }
 
-    private static Running? Of(DataFolder data, Pulse.Provisioning.Servers wanted) =>
+    private static TestServer? Of(DataFolder data, Pulse.Provisioning.Servers wanted) =>
         RunState.Read(data) is { Ready: true } state && (wanted == Pulse.Provisioning.Servers.Postgres ? state.Postgres : state.RabbitMq) is { } address
-            ? new Running(address, data)
+            ? new TestServer(address, (arguments, cancellation) => RabbitMq.ControlAsync(data, arguments, cancellation))
             : null;
 
     /// <summary>The repository: the folder above the tests that holds the solution.</summary>
@@ -102,3 +133,8 @@ public static class TestServers
         return folder?.FullName ?? throw new InvalidOperationException($"PartnerPulse.sln is not above {AppContext.BaseDirectory}.");
     }
 }
+
+/// <summary>A server that tests share.</summary>
+/// <param name="Address">Connection string, or AMQP address without a virtual host.</param>
+/// <param name="ControlAsync">Runs RabbitMQ's own command line on it.</param>
+internal sealed record TestServer(string Address, Func<IReadOnlyList<string>, CancellationToken, Task<string>> ControlAsync);
