@@ -183,7 +183,7 @@ public sealed class ContainersTests : IDisposable
 
     private async Task PrepareAsync()
     {
-        using var prepare = Process.Start(new ProcessStartInfo("bash", [Path.Combine(Fixtures.Checkout, "deploy/docker/prepare"), _folder]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        using var prepare = Process.Start(new ProcessStartInfo("bash", [Path.Combine(Fixtures.Checkout, "deploy/docker/prepare"), _folder]) { UseShellExecute = false, RedirectStandardError = true, RedirectStandardOutput = true })!;
         var said = await prepare.StandardError.ReadToEndAsync();
         await prepare.WaitForExitAsync();
         Assert.True(prepare.ExitCode == 0, said);
