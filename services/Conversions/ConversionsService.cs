@@ -10,6 +10,7 @@ using PartnerPulse.Conversions.Webhooks;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
+using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Status;
 
 namespace PartnerPulse.Conversions;
@@ -32,8 +33,8 @@ public static class ConversionsService
                 options => string.IsNullOrEmpty(options.Attribution.Url) || (Uri.TryCreate(options.Attribution.Url, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"),
                 "Conversions:Attribution:Url must be an address 'http://…' or 'https://…'.")
             .Validate(
-                options => string.IsNullOrEmpty(options.Attribution.Url) || !string.IsNullOrEmpty(options.Attribution.Key),
-                "Conversions:Attribution:Key is required where Conversions:Attribution:Url is set.")
+                options => CallersKey.Fault("Conversions:Attribution", options.Attribution.Url, options.Attribution.Key, options.Attribution.KeyFile) is null,
+                "Conversions:Attribution:Key, or Conversions:Attribution:KeyFile that names an existing file, is required where Conversions:Attribution:Url is set; not both.")
             .Validate(options => options.ImportMaxBytes > 0, "Conversions:ImportMaxBytes must be more than 0.")
             .ValidateOnStart();
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ConversionsJson.Default));
@@ -130,6 +131,9 @@ public sealed class AttributionOptions
     /// <summary>Address of the service. Where absent, answers do not say whether an order is matched.</summary>
     public string? Url { get; set; }
 
-    /// <summary>API key with the scope <c>read</c>.</summary>
+    /// <summary>API key with the scope <c>matches:read</c>, unless <see cref="KeyFile"/> has it.</summary>
     public string? Key { get; set; }
+
+    /// <summary>A file that holds the key; read for each call, so that the key can be rotated under a running service.</summary>
+    public string? KeyFile { get; set; }
 }

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
+using PartnerPulse.Hosting.Keys;
 using Polly;
 using Polly.CircuitBreaker;
 using Polly.Retry;
@@ -181,7 +182,7 @@ internal sealed class CatalogueTail(
     {
         using var client = clients.CreateClient(nameof(CatalogueTail));
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(url, $"/v1/catalogue?after={after}&limit={PageSize}"));
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", options.Value.Partners.Key);
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", CallersKey.Read(options.Value.Partners.Key, options.Value.Partners.KeyFile));
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         response.EnsureSuccessStatusCode();
         await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);

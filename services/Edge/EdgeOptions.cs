@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using PartnerPulse.Hosting.Keys;
 
 namespace PartnerPulse.Edge;
 
@@ -107,8 +108,11 @@ public sealed class PartnersOptions
     /// <summary>Address of the service. Where absent, the catalogue on disk is all there is.</summary>
     public string? Url { get; set; }
 
-    /// <summary>API key with the scope <c>read</c>.</summary>
+    /// <summary>API key with the scope <c>catalogue:read</c>, unless <see cref="KeyFile"/> has it.</summary>
     public string? Key { get; set; }
+
+    /// <summary>A file that holds the key; read for each call, so that the key can be rotated under a running edge.</summary>
+    public string? KeyFile { get; set; }
 }
 
 public sealed class CookieOptions
@@ -182,9 +186,9 @@ internal sealed class EdgeOptionsSetup(IConfiguration configuration) : IPostConf
             }
         }
 
-        if (!string.IsNullOrEmpty(options.Partners.Url) && string.IsNullOrEmpty(options.Partners.Key))
+        if (CallersKey.Fault("Edge:Partners", options.Partners.Url, options.Partners.Key, options.Partners.KeyFile) is { } keyFault)
         {
-            yield return "Edge:Partners:Key is required where Edge:Partners:Url is set.";
+            yield return keyFault;
         }
 
         foreach (var proxy in options.TrustedProxies.Where(proxy => ClientAddress.Parse(proxy) is null))

@@ -12,4 +12,7 @@ internal static partial class Log
 
     [LoggerMessage(3, LogLevel.Warning, "Status of {Peer} cannot be read")]
     public static partial void PeerNotReached(this ILogger logger, string peer, Exception exception);
+
+    [LoggerMessage(4, LogLevel.Error, "The keys file {File} cannot be read; the keys that were in it before stay in force")]
+    public static partial void KeysNotRead(this ILogger logger, string file, Exception exception);
 }

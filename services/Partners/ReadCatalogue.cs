@@ -15,7 +15,7 @@ internal static class ReadCatalogue
 
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapGet("/v1/catalogue", HandleAsync)
-            .RequireScope(Scope.Read)
+            .RequireScope(Scope.Read, Scope.ReadCatalogue)
             .Produces(StatusCodes.Status200OK, contentType: "application/json")
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .WithName("ReadCatalogue").WithTags("Partners").WithSummary("The log of partners and links after a position, as edges tail it");

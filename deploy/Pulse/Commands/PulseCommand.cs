@@ -22,6 +22,7 @@ internal static class PulseCommand
             DoctorCommand.Build(),
             ReplayCommand.Build(),
             RulesCommand.Build(),
+            KeysCommand.Build(),
             ReceiptCommand.Build(),
             VerifyCommand.Build(),
             AuditCommand.Build(),

@@ -17,20 +17,20 @@ internal static class Services
 
     /// <summary>The services of the wanted mode, without the gateway.</summary>
     public static IReadOnlyList<ProcessSpec> For(
-        UpCommand.Wanted wanted, (string Admin, string Reader, string KeysFile) keys, IReadOnlyDictionary<string, string> postgres, string? rabbitMq)
+        UpCommand.Wanted wanted, IReadOnlyDictionary<string, string> postgres, string? rabbitMq)
     {
         var common = new Dictionary<string, string?>(StringComparer.Ordinal)
         {
             ["Bus__Transport"] = rabbitMq is null ? "mediator" : "rabbitmq",
             ["Bus__RabbitMq"] = rabbitMq,
-            ["Keys__File"] = keys.KeysFile,
+            ["Keys__File"] = RunKeys.File(wanted.Data).Path,
             ["Pulse__Program"] = Program,
             ["Pulse__Data"] = wanted.Data.Path,
             ["Edge__PublicUrl"] = wanted.Url,
             ["Edge__Partners__Url"] = wanted.Distributed ? Address(wanted, PartnersPort) : wanted.Url,
-            ["Edge__Partners__Key"] = keys.Reader,
+            ["Edge__Partners__KeyFile"] = RunKeys.EdgeFile(wanted.Data),
             ["Conversions__Attribution__Url"] = wanted.Distributed ? Address(wanted, AttributionPort) : wanted.Url,
-            ["Conversions__Attribution__Key"] = keys.Reader,
+            ["Conversions__Attribution__KeyFile"] = RunKeys.ConversionsFile(wanted.Data),
             ["Edge__SigningKeyFile"] = wanted.Data.SecretKeyFile("edge-signing.key"),
             ["Conversions__CustomerKeyFile"] = wanted.Data.SecretKeyFile("customer-pepper.key"),
             ["Attribution__SealFile"] = SealFile(wanted.Data),

@@ -114,7 +114,7 @@ internal static class UpCommand
             await using var supervisor = new Supervisor(say, processes => Change(now => now with { Processes = processes }));
             try
             {
-                var keys = AdminKey.Provide(data);
+                var adminKey = await RunKeys.ProvideAsync(data, cancellation);
                 var postgres = await Postgres.PrepareAsync(data, say, cancellation);
                 await StartServerAsync("PostgreSQL", postgres, supervisor, say, cancellation);
                 var connections = await DatabaseRoles.ProvideAsync(data, postgres.Address, say, cancellation);
@@ -126,7 +126,7 @@ internal static class UpCommand
                 }
 
                 Change(now => now with { Postgres = postgres.Address, RabbitMq = rabbitMq?.Address });
-                var services = Services.For(wanted, keys, connections, rabbitMq?.Address);
+                var services = Services.For(wanted, connections, rabbitMq?.Address);
                 say(wanted.Distributed ? "starting the services" : "starting the service");
                 await Task.WhenAll(services.Select(service => supervisor.StartAsync(service, cancellation)));
                 if (wanted.Distributed)
@@ -135,7 +135,7 @@ internal static class UpCommand
                 }
 
                 Change(now => now with { Ready = true });
-                Welcome(wanted, keys.Admin, detached: false);
+                Welcome(wanted, adminKey, detached: false);
                 while (true)
                 {
                     await Task.Delay(TimeSpan.FromSeconds(10), cancellation);

@@ -48,7 +48,7 @@ internal sealed class FindMatches([FromKeyedServices(AttributionService.Schema)]
 
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/matches", HandleAsync)
-            .RequireScope(Scope.Read)
+            .RequireScope(Scope.Read, Scope.ReadMatches)
             .TakesJson<MatchesAsk>("""{"orders":[{"clickId":"0195501a-2f00-7abc-8def-0123456789ab"},{"visitorId":"3f2a"},{"coupon":"SPRING10"}]}""")
             .WithName("FindMatches").WithTags("Receipts").WithSummary("Whether orders have a click or a coupon that they could be credited by");
 

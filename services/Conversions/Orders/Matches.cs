@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using System.Threading.Channels;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.Hosting.Keys;
 using Polly;
 using Polly.CircuitBreaker;
 using Polly.Timeout;
@@ -100,7 +101,7 @@ internal sealed class Matches(IHttpClientFactory clients, IOptions<ConversionsOp
         {
             return await _pipeline.ExecuteAsync(async cancellation => await SendAsync(orders, cancellation), cancellationToken);
         }
-        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or BrokenCircuitException or JsonException)
+        catch (Exception e) when (e is HttpRequestException or IOException or UnauthorizedAccessException or TimeoutRejectedException or BrokenCircuitException or JsonException)
         {
             if (e is not BrokenCircuitException)
             {
@@ -115,7 +116,7 @@ internal sealed class Matches(IHttpClientFactory clients, IOptions<ConversionsOp
     {
         using var client = clients.CreateClient(nameof(Matches));
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(new Uri(options.Value.Attribution.Url!), "/v1/matches"));
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", options.Value.Attribution.Key);
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", CallersKey.Read(options.Value.Attribution.Key, options.Value.Attribution.KeyFile));
         request.Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new MatchesAsked(orders), MatchesJson.Default.MatchesAsked));
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         using var response = await client.SendAsync(request, cancellationToken);

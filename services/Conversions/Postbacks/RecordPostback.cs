@@ -238,14 +238,16 @@ internal static partial class RecordPostback
                 new FieldFault("token", token.Count > 1 ? "is given twice" : "is missing; it is an API key with the scope conversions:write"));
         }
 
-        if (keys.Find(token[0]!) is not { } key || key.Program != program)
+        if (keys.Find(token[0]!) is not { } key)
         {
             return Problem.Of(StatusCodes.Status401Unauthorized, "No valid API key", new FieldFault("token", "is not the key of anyone"));
         }
 
-        return key.May(Scope.WriteConversions)
-            ? null
-            : Problem.Of(StatusCodes.Status403Forbidden, "The API key may not do this", new FieldFault("token", $"needs the scope {Scope.WriteConversions}"));
+        var reason =
+            key.Program != program ? $"is a key of the program '{key.Program}'; this is '{program}'"
+            : key.May(Scope.WriteConversions) ? null
+            : $"needs the scope {Scope.WriteConversions}";
+        return reason is null ? null : Problem.Of(StatusCodes.Status403Forbidden, "The API key may not do this", new FieldFault("token", reason));
     }
 
     private static string? One(IQueryCollection query, string name, Checks checks)

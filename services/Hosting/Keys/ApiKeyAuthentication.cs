@@ -13,7 +13,7 @@ namespace PartnerPulse.Hosting.Keys;
 
 /// <summary>The key in <c>Authorization: Bearer</c>.</summary>
 internal sealed class ApiKeyAuthentication(
-    IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, ApiKeys keys)
+    IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, ApiKeys keys, IOptions<ProgramOptions> program)
     : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
 {
     public const string SchemeName = "ApiKey";
@@ -47,18 +47,23 @@ internal sealed class ApiKeyAuthentication(
     protected override Task HandleForbiddenAsync(AuthenticationProperties properties)
     {
         var scope = Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>()?.AnyOf;
+        var mine = program.Value.Program;
         return Problem.Of(StatusCodes.Status403Forbidden, "The API key may not do this",
-            new FieldFault("Authorization", $"needs the scope {string.Join(" or ", scope ?? [])}")).ExecuteAsync(Context);
+            new FieldFault("Authorization", Context.ApiKey().Program is var its && its != mine
+                ? $"is a key of the program '{its}'; this is '{mine}'"
+                : $"needs the scope {string.Join(" or ", scope ?? [])}")).ExecuteAsync(Context);
     }
 }
 
-internal sealed record RequiredScope(IReadOnlyList<string> AnyOf) : IAuthorizationRequirement;
+/// <summary>What <see cref="ApiKeyExtensions.RequireScope"/> asks of a key; metadata of the endpoint.</summary>
+/// <param name="AnyOf">One of these is enough.</param>
+public sealed record RequiredScope(IReadOnlyList<string> AnyOf) : IAuthorizationRequirement;
 
-internal sealed class ScopeHandler : AuthorizationHandler<RequiredScope>
+internal sealed class ScopeHandler(IOptions<ProgramOptions> program) : AuthorizationHandler<RequiredScope>
 {
     protected override Task HandleRequirementAsync(AuthorizationHandlerContext context, RequiredScope requirement)
     {
-        if (context.Resource is HttpContext http && http.Features.Get<ApiKey>() is { } key && requirement.AnyOf.Any(key.May))
+        if (context.Resource is HttpContext http && http.Features.Get<ApiKey>() is { } key && key.Program == program.Value.Program && requirement.AnyOf.Any(key.May))
         {
             context.Succeed(requirement);
         }
@@ -70,7 +75,10 @@ internal sealed class ScopeHandler : AuthorizationHandler<RequiredScope>
 /// <summary>Authorisation of endpoints by the scopes of API keys.</summary>
 public static class ApiKeyExtensions
 {
-    /// <summary>Only keys with one of these scopes (or <c>admin</c>) may call the endpoint: 401 without a key, 403 with another's.</summary>
+    /// <summary>
+    /// Only keys of this deployment's program with one of these scopes (or <c>admin</c>) may call the endpoint: 401 without a key, 403
+    /// with another's.
+    /// </summary>
     public static TBuilder RequireScope<TBuilder>(this TBuilder endpoint, params IReadOnlyList<string> anyOf)
         where TBuilder : IEndpointConventionBuilder
     {
@@ -95,7 +103,8 @@ public static class ApiKeyExtensions
             .Validate(options => File.Exists(options.File), "Keys:File names no existing file.")
             .ValidateOnStart();
         services.AddSingleton(provider => new ApiKeys(
-            provider.GetRequiredService<IOptions<KeysOptions>>().Value.File, provider.GetRequiredService<TimeProvider>()));
+            provider.GetRequiredService<IOptions<KeysOptions>>().Value.File, provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<ApiKeys>>()));
 
         // Not AddAuthentication: it brings keys for cookies along, which nothing here uses.
         services.AddAuthenticationCore(authentication => authentication.DefaultScheme = ApiKeyAuthentication.SchemeName);

@@ -83,7 +83,7 @@ public sealed class PostbackTests(ConversionsFixture fixture) : IClassFixture<Co
         var query = $"order_id={_order}&amount=1&currency=EUR";
         (await CallAsync(query, token: null)).AssertFault(HttpStatusCode.Unauthorized, "token", "is missing");
         (await CallAsync(query, token: "nobody")).AssertFault(HttpStatusCode.Unauthorized, "token", "is not the key of anyone");
-        (await CallAsync(query, token: "key-of-other")).AssertFault(HttpStatusCode.Unauthorized, "token", "is not the key of anyone");
+        (await CallAsync(query, token: "key-of-other")).AssertFault(HttpStatusCode.Forbidden, "token", "is a key of the program 'other'");
         (await CallAsync(query, token: "key-of-read")).AssertFault(HttpStatusCode.Forbidden, "token", "needs the scope conversions:write");
     }
 

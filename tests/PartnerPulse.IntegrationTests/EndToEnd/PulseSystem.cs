@@ -248,10 +248,7 @@ internal sealed class PulseSystem : IAsyncDisposable
     /// <summary>Adds a key to the system's file and waits until every service knows it.</summary>
     public async Task<string> AddKeyAsync(params string[] scopes)
     {
-        var key = $"key-of-{Guid.NewGuid():N}";
-        var keys = JsonSerializer.Deserialize<List<ApiKey>>(await File.ReadAllTextAsync(_data.File("keys.json")), JsonSerializerOptions.Web)!;
-        keys.Add(new ApiKey(string.Join(' ', scopes), ApiKey.Hash(key), scopes, Services.Program));
-        _data.WritePrivate("keys.json", JsonSerializer.Serialize(keys, JsonSerializerOptions.Web));
+        var key = await RunKeys.File(_data).CreateAsync($"{string.Join(' ', scopes)} {Guid.NewGuid():N}", scopes, Services.Program, purpose: null, expires: null, CancellationToken.None);
         foreach (var (method, path) in new[]
         {
             (HttpMethod.Get, "/v1/partners"), (HttpMethod.Get, "/v1/conversions/shop/none"), (HttpMethod.Get, "/v1/status"), (HttpMethod.Post, "/v1/imports/clicks"),

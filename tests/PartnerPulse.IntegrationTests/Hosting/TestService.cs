@@ -48,11 +48,8 @@ public sealed class TestService : IAsyncDisposable
         if (besides is null)
         {
             await File.WriteAllTextAsync(keys, JsonSerializer.Serialize(
-                new[]
-                {
-                    Key(Scope.Admin), Key(Scope.Read), Key(Scope.WriteCatalogue), Key(Scope.WriteConversions),
-                    Key($"{Scope.PartnerPrefix}alpha"), Key($"{Scope.PartnerPrefix}acme"), Key(Scope.Admin) with { Name = "other", Sha256 = ApiKey.Hash("key-of-other"), Program = "other" },
-                },
+                Scope.All.Append($"{Scope.PartnerPrefix}alpha").Append($"{Scope.PartnerPrefix}acme").Select(Key)
+                    .Append(Key(Scope.Admin) with { Name = "other", Sha256 = ApiKey.Hash("key-of-other"), Program = "other" }),
                 JsonSerializerOptions.Web));
         }
 

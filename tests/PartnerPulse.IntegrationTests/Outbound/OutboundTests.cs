@@ -427,8 +427,7 @@ public sealed class OutboundTests
         Assert.Equal(HttpStatusCode.OK, (await service.GetAsync("/v1/postbacks", Scope.WriteCatalogue)).Status);
         Assert.Equal(HttpStatusCode.Unauthorized, (await service.PostAsync("/v1/webhooks", "{}", scope: null)).Status);
 
-        // Another program's key sees nothing of it.
-        Assert.Equal(HttpStatusCode.NotFound, (await service.GetAsync(PathOf(webhook), "other")).Status);
+        Assert.Equal(HttpStatusCode.Forbidden, (await service.GetAsync(PathOf(webhook), "other")).Status);
         (await service.DeleteAsync(PathOf(webhook))).AssertStatus(HttpStatusCode.NoContent);
         (await service.DeleteAsync(PathOf(webhook))).AssertFault(HttpStatusCode.NotFound, "id", "is not a webhook");
     }

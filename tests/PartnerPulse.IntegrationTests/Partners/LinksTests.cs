@@ -305,14 +305,15 @@ public sealed class LinksTests(PartnersFixture fixture) : IClassFixture<Partners
         const string Mine = """{"linkHosts":["go.example"],"origins":["https://a.example","https://b.example"]}""";
         (await service.PutAsync("/v1/program", Mine)).AssertStatus(HttpStatusCode.OK);
 
-        var taken = await service.CallAsync(HttpMethod.Put, "/v1/program", """{"linkHosts":["other.example","go.example"],"origins":["https://b.example"]}""", "other");
+        await using var theirs = await PartnersFixture.OfAnotherProgramAsync(service);
+        var taken = await theirs.CallAsync(HttpMethod.Put, "/v1/program", """{"linkHosts":["other.example","go.example"],"origins":["https://b.example"]}""", "other");
         taken.AssertFault(HttpStatusCode.Conflict, "linkHosts[1]", "'go.example' is another program's");
         taken.AssertFault(HttpStatusCode.Conflict, "origins[0]", "'https://b.example' is another program's");
 
         (await service.PutAsync("/v1/program", """{"linkHosts":["mine.example"],"origins":["https://a.example"]}""")).AssertStatus(HttpStatusCode.OK);
-        (await service.CallAsync(HttpMethod.Put, "/v1/program", """{"linkHosts":["other.example","go.example"],"origins":["https://b.example"]}""", "other")).AssertStatus(HttpStatusCode.OK);
+        (await theirs.CallAsync(HttpMethod.Put, "/v1/program", """{"linkHosts":["other.example","go.example"],"origins":["https://b.example"]}""", "other")).AssertStatus(HttpStatusCode.OK);
         (await service.PutAsync("/v1/program", Mine)).AssertFault(HttpStatusCode.Conflict, "linkHosts[0]", "is another program's");
-        Assert.Equal("other", (await service.GetAsync("/v1/program", "other")).Json.GetProperty("id").GetString());
+        Assert.Equal("other", (await theirs.GetAsync("/v1/program", "other")).Json.GetProperty("id").GetString());
     }
 
     [PostgresFact]

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Microsoft.Extensions.Configuration;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.IntegrationTests.Hosting;
 using PartnerPulse.IntegrationTests.Servers;
@@ -288,6 +289,9 @@ public sealed class PartnersFixture : IAsyncLifetime
     /// <summary>A service with a database that no other test knows; the caller's to dispose.</summary>
     public Task<TestService> OfItsOwnAsync() => StartAsync(besides: null);
 
+    /// <summary>The deployment of another program on the same database; the caller's to dispose.</summary>
+    public static Task<TestService> OfAnotherProgramAsync(TestService besides) => StartAsync(besides, program: "other");
+
     public async Task DisposeAsync()
     {
         if (_service is not null)
@@ -297,6 +301,11 @@ public sealed class PartnersFixture : IAsyncLifetime
         }
     }
 
-    private static Task<TestService> StartAsync(TestService? besides) =>
-        TestService.StartAsync(builder => builder.AddPartners(), app => app.MapPartners(), besides);
+    private static Task<TestService> StartAsync(TestService? besides, string program = "main") => TestService.StartAsync(
+        builder =>
+        {
+            builder.Configuration.AddInMemoryCollection([new("Pulse:Program", program)]);
+            builder.AddPartners();
+        },
+        app => app.MapPartners(), besides);
 }

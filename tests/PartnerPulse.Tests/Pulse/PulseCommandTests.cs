@@ -24,6 +24,12 @@ public class PulseCommandTests
     [InlineData("rules publish rules.json --why longer")]
     [InlineData("what-if rules.json --from 2026-10-01 --to 2026-11-01")]
     [InlineData("demo --seed 7 --url http://localhost:1")]
+    [InlineData("keys create shop --scope conversions:write --scope read --purpose orders --expires 90d")]
+    [InlineData("keys create acme --partner acme --program main --file keys.json --json")]
+    [InlineData("keys list --json")]
+    [InlineData("keys rotate shop --grace 0")]
+    [InlineData("keys rotate edge --grace 7d")]
+    [InlineData("keys revoke shop")]
     public void These_are_understood(string line) => Assert.Empty(Parse(line));
 
     [Theory]
@@ -46,6 +52,16 @@ public class PulseCommandTests
     [InlineData("rules show 0", "'0' is not a version")]
     [InlineData("rules text -1", "'-1' is not a version")]
     [InlineData("what-if", "what-if")]
+    [InlineData("keys create shop", "--scope: say what")]
+    [InlineData("keys create shop --scope reed", "--scope: 'reed' is not a scope")]
+    [InlineData("keys create Shop! --scope read", "name: 'Shop!' must be")]
+    [InlineData("keys create edge --scope read", "name: 'edge' is the name of a key that ./pulse up makes")]
+    [InlineData("keys create shop --scope read --partner acme", "--partner: a partner's key")]
+    [InlineData("keys create shop --scope read --expires soon", "--expires is 'soon'")]
+    [InlineData("keys create shop --scope read --expires 2020-01-01", "--expires is 2020-01-01, which is past")]
+    [InlineData("keys rotate shop --grace long", "--grace is 'long'")]
+    [InlineData("keys rotate shop --grace 99999d", "--grace is '99999d'")]
+    [InlineData("keys revoke", "revoke")]
     public void These_are_refused_and_the_fault_is_named(string line, string named) =>
         Assert.Contains(Parse(line), error => error.Contains(named, StringComparison.Ordinal));
 
