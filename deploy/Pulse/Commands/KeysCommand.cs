@@ -51,6 +51,11 @@ internal static partial class KeysCommand
         var command = new Command("create", "Make a key. It is shown once; only its hash is kept.") { name, scope, partner, program, purpose, expires, data, file, json };
         command.Validators.Add(result =>
         {
+            if (result.GetValue(name) is { } value && !NamePattern().IsMatch(value))
+            {
+                result.AddError($"name: '{value}' must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a letter or a digit.");
+            }
+
             if (result.GetValue(scope) is null or [] && result.GetValue(partner) is null)
             {
                 result.AddError("--scope: say what the key may do, or whose it is with --partner.");
@@ -184,18 +189,7 @@ internal static partial class KeysCommand
         return Exit.Ok;
     }
 
-    private static Argument<string> Name()
-    {
-        var name = new Argument<string>("name") { Description = "Who has it; histories name it." };
-        name.Validators.Add(result =>
-        {
-            if (result.Tokens is [{ Value: var value }] && !NamePattern().IsMatch(value))
-            {
-                result.AddError($"name: '{value}' must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a letter or a digit.");
-            }
-        });
-        return name;
-    }
+    private static Argument<string> Name() => new("name") { Description = "Who has it; histories name it." };
 
     private static Option<string?> File() => new("--file") { Description = "The file of keys (default: keys.json of the data folder).", HelpName = "FILE" };
 

@@ -126,8 +126,8 @@ internal static class Tables
         var table = new Table().Border(TableBorder.Simple);
         foreach (var column in columns)
         {
-            var isProse = column is "name" or "why" or "changes";
-            var isText = isProse || column is "id" or "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" or "published" or "by";
+            var isProse = column is "name" or "why" or "changes" or "purpose";
+            var isText = isProse || column is "id" or "partner" or "link" or "touch" or "found by" or "process" or "state" or "address" or "service" or "published" or "by" or "may" or "program" or "created" or "rotated" or "expires";
             var added = new TableColumn(column.EscapeMarkup()) { NoWrap = !isProse };
             table.AddColumn(isText ? added : added.RightAligned());
         }

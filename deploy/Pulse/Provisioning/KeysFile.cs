@@ -64,7 +64,10 @@ internal sealed class KeysFile(string path, TimeProvider time)
                     throw new ProvisioningException($"--expires: '{name}' expired at {old.ExpiresAt:u}; say when the new one does.");
                 }
 
-                var previous = (old.Previous ?? []).Append(new PreviousKey(old.Sha256, now + grace)).Where(known => known.Until > now).ToArray();
+                // One that is older still ends when it was to end, and no later than what it was exchanged for.
+                var until = now + grace;
+                var previous = (old.Previous ?? []).Append(new PreviousKey(old.Sha256, until))
+                    .Select(known => known.Until > until ? known with { Until = until } : known).Where(known => known.Until > now).ToArray();
                 var key = old with
                 {
                     Sha256 = ApiKey.Hash(secret), RotatedAt = now, ExpiresAt = expires ?? old.ExpiresAt, Previous = previous.Length == 0 ? null : previous,

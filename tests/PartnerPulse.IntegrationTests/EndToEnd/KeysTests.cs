@@ -26,7 +26,8 @@ public sealed class KeysTests(RunningSystems systems)
         await AssertKnownAsync(system, first, known: true);
         await AssertKnownAsync(system, second, known: true);
         var third = Secret(await KeysAsync(system, "rotate", name, "--grace", "0"));
-        await AssertKnownAsync(system, second, known: true);
+        await AssertKnownAsync(system, first, known: false);
+        await AssertKnownAsync(system, second, known: false);
         await AssertKnownAsync(system, third, known: true);
 
         var listed = (await KeysAsync(system, "list")).GetProperty("keys").EnumerateArray().Single(key => key.GetProperty("name").GetString() == name);

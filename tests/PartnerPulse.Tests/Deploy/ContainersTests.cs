@@ -138,10 +138,10 @@ public sealed class ContainersTests : IDisposable
     {
         await PrepareAsync();
         var keys = ApiKeys.Read(Secret("keys/keys.json"));
-        Assert.Equal(["admin"], keys[ApiKey.Hash(await File.ReadAllTextAsync(Secret("admin.key")))].Scopes);
-        foreach (var key in (string[])["edge/Edge__Partners__Key", "conversions/Conversions__Attribution__Key"])
+        foreach (var (file, scope) in new[] { ("admin.key", Scope.Admin), ("edge/Edge__Partners__Key", Scope.ReadCatalogue), ("conversions/Conversions__Attribution__Key", Scope.ReadMatches) })
         {
-            Assert.Equal(["read"], keys[ApiKey.Hash(await File.ReadAllTextAsync(Secret(key)))].Scopes);
+            var hash = ApiKey.Hash(await File.ReadAllTextAsync(Secret(file)));
+            Assert.Equal([scope], keys.Single(key => key.Sha256 == hash).Scopes);
         }
 
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(Secret("")));
@@ -169,9 +169,11 @@ public sealed class ContainersTests : IDisposable
         var connections = ((string[])["partners", "conversions", "attribution", "outbound"]).ToDictionary(name => name, _ => "Host=postgres", StringComparer.Ordinal);
         return
         [
-            .. Services.For(new UpCommand.Wanted(Distributed: true, 8080, "localhost", data, Json: false), AdminKey.Provide(data), connections, "amqp://rabbitmq")
+            .. Services.For(new UpCommand.Wanted(Distributed: true, 8080, "localhost", data, Json: false), connections, "amqp://rabbitmq")
                 .SelectMany(service => service.Environment.Where(setting => setting.Value is not null).Select(setting => setting.Key))
                 .Where(name => name.Contains("__", StringComparison.Ordinal))
+                // There the file of a key is the setting itself.
+                .Select(name => name is "Edge__Partners__KeyFile" or "Conversions__Attribution__KeyFile" ? name[..^"File".Length] : name)
                 .Distinct(StringComparer.Ordinal),
         ];
     }
