@@ -9,8 +9,8 @@ using Testcontainers.PostgreSql;
 namespace PartnerPulse.IntegrationTests.Servers;
 
 /// <summary>
-/// The servers as containers, where there are no local ones or <c>PULSE_TEST_SERVERS=containers</c> asks for them. They are gone with
-/// the test run, and where it is killed Testcontainers' own keeper (Ryuk) removes them, unless TESTCONTAINERS_RYUK_DISABLED is set.
+/// The servers as containers, where there are no local ones or <c>PULSE_TEST_SERVERS=containers</c> asks for them. Whatever
+/// the end of the test run leaves, Testcontainers' own keeper (Ryuk) removes, unless TESTCONTAINERS_RYUK_DISABLED is set.
 /// </summary>
 internal static class Containers
 {
