@@ -26,15 +26,20 @@ internal sealed class LedgerBook(string schema)
         connection.Sql($"truncate {schema}.ledger, {schema}.statements").RunAsync(cancellationToken);
 
     /// <summary>Folds events that follow those that were folded before, in the caller's transaction.</summary>
+    /// <param name="connection">In the caller's transaction.</param>
+    /// <param name="facts">The events with their positions.</param>
+    /// <param name="reported">All conversions up to there, where they are at hand; else they are read.</param>
+    /// <param name="cancellationToken">Ends the wait for the database.</param>
     /// <exception cref="InvalidDataException">A revision is of a conversion that the log does not hold.</exception>
-    public async Task FoldAsync(NpgsqlConnection connection, IReadOnlyList<(long Position, IEvent Fact)> facts, CancellationToken cancellationToken)
+    public async Task FoldAsync(
+        NpgsqlConnection connection, IReadOnlyList<(long Position, IEvent Fact)> facts, ReportedConversions? reported, CancellationToken cancellationToken)
     {
         if (facts.Count == 0)
         {
             return;
         }
 
-        var conversions = await ReadConversionsAsync(
+        reported ??= await ReadConversionsAsync(
             connection, facts.Select(f => f.Fact).OfType<CreditsRevised>().Select(r => r.ConversionId).Distinct().ToArray(), cancellationToken);
         var firstOpen = await FirstOpenAsync(connection, cancellationToken);
         var entries = new List<LedgerEntry>();
@@ -43,7 +48,7 @@ internal sealed class LedgerBook(string schema)
             switch (fact)
             {
                 case CreditsRevised revised:
-                    var conversion = conversions.GetValueOrDefault(revised.ConversionId)
+                    var conversion = reported.Find(revised.ConversionId)
                         ?? throw new InvalidDataException($"The revision at position {position} is of conversion {revised.ConversionId}, which the log does not hold.");
                     entries.AddRange(LedgerEntry.Of(position, revised, conversion, firstOpen));
                     break;
@@ -86,9 +91,9 @@ internal sealed class LedgerBook(string schema)
         return facts;
     }
 
-    private async Task<Dictionary<Guid, ConversionRecorded>> ReadConversionsAsync(NpgsqlConnection connection, Guid[] ids, CancellationToken cancellationToken)
+    private async Task<ReportedConversions> ReadConversionsAsync(NpgsqlConnection connection, Guid[] ids, CancellationToken cancellationToken)
     {
-        var conversions = new Dictionary<Guid, ConversionRecorded>(ids.Length);
+        var conversions = new ReportedConversions();
         if (ids.Length == 0)
         {
             return conversions;
@@ -101,7 +106,7 @@ internal sealed class LedgerBook(string schema)
         {
             if (LogPage.Read(s_conversion, reader.GetFieldValue<byte[]>(0), out _) is ConversionRecorded conversion)
             {
-                conversions[conversion.ConversionId] = conversion;
+                conversions.Add(conversion);
             }
         }
 

@@ -22,6 +22,7 @@ internal sealed class Journeys(string schema, ILogger logger)
     private const string PersonColumns = "c.conversion_id, c.customer, c.click_id, c.visitor_stream, c.coupon_stream";
 
     private static readonly string s_click = EventTypes.Of<ClickRecorded>().Name;
+    private static readonly string s_reports = string.Join(", ", ReportedConversions.Types.Select(type => $"'{type}'"));
 
     /// <summary>Where a conversion's touches and the holder of its coupon are to be found.</summary>
     [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Auto)]
@@ -257,6 +258,7 @@ internal sealed class Journeys(string schema, ILogger logger)
     /// <param name="source">For the connections that read the log.</param>
     /// <param name="people">In the order of customers.</param>
     /// <param name="position">How far the log is taken into account.</param>
+    /// <param name="reported">What the log reports of them up to there, where it is at hand.</param>
     /// <param name="judge">Called on other threads, for one chunk each.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public async IAsyncEnumerable<T> AssembleAllAsync<T>(
@@ -264,6 +266,7 @@ internal sealed class Journeys(string schema, ILogger logger)
         NpgsqlDataSource source,
         IReadOnlyList<Person> people,
         long position,
+        ReportedConversions? reported,
         Func<IReadOnlyList<Journey>, T> judge,
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -278,7 +281,7 @@ internal sealed class Journeys(string schema, ILogger logger)
                     var chunk = people.Skip(start).Take(ChunkSize).ToArray();
                     start += chunk.Length;
                     var lookedUp = await LookUpAsync(connection, chunk, cancellationToken);
-                    ahead.Enqueue(Task.Run(() => AssembleApartAsync(source, lookedUp, position, judge, stop.Token), stop.Token));
+                    ahead.Enqueue(Task.Run(() => AssembleApartAsync(source, lookedUp, position, reported, judge, stop.Token), stop.Token));
                 }
 
                 var (assembled, judged) = await ahead.Dequeue();
@@ -298,10 +301,11 @@ internal sealed class Journeys(string schema, ILogger logger)
     }
 
     private async Task<(Assembled Assembled, T Judged)> AssembleApartAsync<T>(
-        NpgsqlDataSource source, LookedUp lookedUp, long position, Func<IReadOnlyList<Journey>, T> judge, CancellationToken cancellationToken)
+        NpgsqlDataSource source, LookedUp lookedUp, long position, ReportedConversions? reported, Func<IReadOnlyList<Journey>, T> judge,
+        CancellationToken cancellationToken)
     {
         await using var reading = await source.OpenConnectionAsync(cancellationToken);
-        var assembled = await AssembleChunkAsync(reading, lookedUp, position, cancellationToken);
+        var assembled = await AssembleChunkAsync(reading, lookedUp, position, reported, cancellationToken);
         return (assembled, judge(assembled.Journeys));
     }
 
@@ -319,7 +323,7 @@ internal sealed class Journeys(string schema, ILogger logger)
         for (var start = 0; start < people.Count; start += ChunkSize)
         {
             var chunk = people.Skip(start).Take(ChunkSize).ToArray();
-            var assembled = await AssembleChunkAsync(connection, await LookUpAsync(connection, chunk, cancellationToken), position, cancellationToken);
+            var assembled = await AssembleChunkAsync(connection, await LookUpAsync(connection, chunk, cancellationToken), position, reported: null, cancellationToken);
             var journeys = assembled.Journeys;
             await StoreAsync(connection, assembled, position, fresh, cancellationToken);
             AttributionMetrics.Journeys.Add(journeys.Count);
@@ -424,12 +428,13 @@ internal sealed class Journeys(string schema, ILogger logger)
     }
 
     /// <summary>Reads the log and nothing else, and writes nothing.</summary>
-    private async Task<Assembled> AssembleChunkAsync(NpgsqlConnection connection, LookedUp lookedUp, long position, CancellationToken cancellationToken)
+    private async Task<Assembled> AssembleChunkAsync(
+        NpgsqlConnection connection, LookedUp lookedUp, long position, ReportedConversions? reported, CancellationToken cancellationToken)
     {
         var (people, customers, introducing, own) = lookedUp;
         var unreadable = new List<(NewEvent Event, string Reason)>();
         var everybody = people.Concat(introducing.Values.SelectMany(p => p)).DistinctBy(p => p.ConversionId).ToArray();
-        var (conversions, adjustments, statements, identities) = await ReadConversionsAsync(connection, everybody, position, cancellationToken);
+        reported ??= await ReadReportedAsync(connection, everybody, position, cancellationToken);
         var coupons = await ReadCouponsAsync(connection, Present(everybody.Select(p => p.CouponStream)), position, cancellationToken);
 
         var clicks = new Clicks();
@@ -447,12 +452,16 @@ internal sealed class Journeys(string schema, ILogger logger)
 
         var journeys = new List<Journey>(people.Length);
         var keys = new List<(Guid Key, Guid Conversion)>();
-        foreach (var person in people.Where(p => conversions.ContainsKey(p.ConversionId)))
+        foreach (var person in people)
         {
-            var conversion = conversions[person.ConversionId];
+            if (reported.Find(person.ConversionId) is not { } conversion)
+            {
+                continue;
+            }
+
             var customer = person.Customer is { } id ? customers.GetValueOrDefault(id) : null;
             Person[] leads = person.Customer is { } introduced && !Journey.Introduces(conversion.Kind) && introducing.TryGetValue(introduced, out var found)
-                ? [.. found.Where(p => conversions.ContainsKey(p.ConversionId))]
+                ? [.. found.Where(p => reported.Find(p.ConversionId) is not null)]
                 : [];
 
             // Its own and those of its introductions are among the customer's, where the customer is no crowd.
@@ -464,11 +473,11 @@ internal sealed class Journeys(string schema, ILogger logger)
                 conversion,
                 customer?.Ties ?? CustomerTies.None,
                 [.. ofStreams.SelectMany(clicks.OfStream), .. ofClicks.Select(clicks.ById).OfType<ClickRecorded>()],
-                adjustments.GetValueOrDefault(person.ConversionId, []),
+                reported.AdjustmentsOf(person.ConversionId),
                 ofCoupons.SelectMany(stream => coupons.GetValueOrDefault(stream, [])),
-                leads.Select(p => conversions[p.ConversionId]),
-                statements.GetValueOrDefault(person.ConversionId, []),
-                those.SelectMany(p => identities.GetValueOrDefault(p.ConversionId, [])),
+                leads.Select(p => reported.Find(p.ConversionId)!),
+                reported.RestatementsOf(person.ConversionId),
+                those.SelectMany(p => reported.IdentitiesOf(p.ConversionId)),
                 person.Customer is { } buyer ? own.GetValueOrDefault(buyer, []) : []));
             keys.AddRange(ofStreams.Concat(ofClicks).Concat(ofCoupons).Distinct().Select(key => (key, person.ConversionId)));
         }
@@ -596,52 +605,23 @@ internal sealed class Journeys(string schema, ILogger logger)
 
     private static Guid[] Present(IEnumerable<Guid?> ids) => ids.OfType<Guid>().Distinct().ToArray();
 
-    private async Task<(
-        Dictionary<Guid, ConversionRecorded> Conversions,
-        Dictionary<Guid, List<ConversionAdjusted>> Adjustments,
-        Dictionary<Guid, List<ConversionRestated>> Statements,
-        Dictionary<Guid, List<IEvent>> Identities)> ReadConversionsAsync(
-        NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
+    private async Task<ReportedConversions> ReadReportedAsync(NpgsqlConnection connection, Person[] people, long position, CancellationToken cancellationToken)
     {
-        var identity = new Dictionary<Guid, List<IEvent>>();
-        var conversions = new Dictionary<Guid, ConversionRecorded>();
-        var adjustments = new Dictionary<Guid, List<ConversionAdjusted>>();
-        var statements = new Dictionary<Guid, List<ConversionRestated>>();
+        var reported = new ReportedConversions();
         await using var command = connection.Sql(
-            $"""
-             select type, data from {schema}.mt_events
-              where stream_id = any($1) and seq_id <= $2
-                and type in ('{EventTypes.Of<ConversionRecorded>().Name}', '{EventTypes.Of<ConversionAdjusted>().Name}', '{EventTypes.Of<ConversionRestated>().Name}',
-                             '{EventTypes.Of<ConversionMerged>().Name}', '{EventTypes.Of<ConversionSeparated>().Name}')
-             """,
+            $"select type, data from {schema}.mt_events where stream_id = any($1) and seq_id <= $2 and type in ({s_reports})",
             P(people.Select(p => p.ConversionId).ToArray()), P(position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
             // What cannot be read went aside when its page was read.
-            switch (LogPage.Read(reader.GetString(0), reader.GetFieldValue<byte[]>(1), out _))
+            if (LogPage.Read(reader.GetString(0), reader.GetFieldValue<byte[]>(1), out _) is { } fact)
             {
-                case ConversionRecorded conversion:
-                    conversions[conversion.ConversionId] = conversion;
-                    break;
-                case ConversionAdjusted adjustment:
-                    adjustments.Under(adjustment.ConversionId).Add(adjustment);
-                    break;
-                case ConversionRestated statement:
-                    statements.Under(statement.ConversionId).Add(statement);
-                    break;
-                case ConversionMerged merged:
-                    identity.Under(merged.ConversionId).Add(merged);
-                    break;
-                case ConversionSeparated separated:
-                    identity.Under(separated.ConversionId).Add(separated);
-                    break;
-                default:
-                    break;
+                reported.Add(fact);
             }
         }
 
-        return (conversions, adjustments, statements, identity);
+        return reported;
     }
 
     private async Task ReadClicksAsync(
@@ -654,18 +634,26 @@ internal sealed class Journeys(string schema, ILogger logger)
         }
 
         await using var command = connection.Sql(
-            $"select id, stream_id, data from {schema}.mt_events where {column} = any($1) and seq_id <= $2 and type = '{s_click}'", P(keys), P(position));
+            $"select id, stream_id, data::text from {schema}.mt_events where {column} = any($1) and seq_id <= $2 and type = '{s_click}'", P(keys), P(position));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var buffer = new byte[4_096];
         while (await reader.ReadAsync(cancellationToken))
         {
-            var data = reader.GetFieldValue<byte[]>(2);
-            if (LogPage.Read(s_click, data, out var reason) is ClickRecorded click)
+            var length = (int)reader.GetBytes(2, 0, buffer: null, 0, 0);
+            if (length > buffer.Length)
+            {
+                buffer = new byte[length];
+            }
+
+            reader.GetBytes(2, 0, buffer, 0, length);
+            var data = buffer.AsMemory(0, length);
+            if (ClickReader.Read(data.Span, out var reason) is { } click)
             {
                 clicks.Add(reader.GetGuid(1), click);
             }
             else
             {
-                unreadable.Add((new NewEvent(reader.GetGuid(0), reader.GetGuid(1), "visitor", s_click, "", data), reason));
+                unreadable.Add((new NewEvent(reader.GetGuid(0), reader.GetGuid(1), "visitor", s_click, "", data.ToArray()), reason));
             }
         }
     }

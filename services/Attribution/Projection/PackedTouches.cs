@@ -26,17 +26,20 @@ internal static class PackedTouches
     private static readonly ConcurrentDictionary<byte[], ClickRecorded> s_requests = new(BytesComparer.Instance);
     private static int s_requestsKnown;
 
+    [ThreadStatic]
+    private static Writer? s_writer;
+
     /// <summary>The touches of a journey, then those of each of its introductions.</summary>
     public static byte[] Pack(Journey journey)
     {
-        var writer = new Writer();
+        var writer = s_writer ??= new Writer();
         writer.Write(journey.Touches);
         foreach (var lead in journey.Introductions)
         {
             writer.Write(lead.Touches);
         }
 
-        return writer.ToArray();
+        return writer.Finish();
     }
 
     /// <summary>The journey with the touches that were packed.</summary>
@@ -101,9 +104,17 @@ internal static class PackedTouches
     {
         private readonly ArrayBufferWriter<byte> _to = new(256);
         private readonly Dictionary<string, int> _texts = new(StringComparer.Ordinal);
-        private readonly Dictionary<ClickRecorded, int> _requests = [];
+        private readonly Dictionary<ClickRecorded, int> _requests = new(RequestComparer.Instance);
 
-        public byte[] ToArray() => _to.WrittenSpan.ToArray();
+        /// <summary>What was written. The next journey begins anew.</summary>
+        public byte[] Finish()
+        {
+            var written = _to.WrittenSpan.ToArray();
+            _to.ResetWrittenCount();
+            _texts.Clear();
+            _requests.Clear();
+            return written;
+        }
 
         public void Write(ImmutableArray<Touch> touches)
         {
@@ -119,16 +130,15 @@ internal static class PackedTouches
                 Text(click.PartnerId);
                 Text(click.Link);
                 Text(click.Campaign?.Name);
-                var request = RequestOf(click);
-                if (_requests.TryGetValue(request, out var seen))
+                if (_requests.TryGetValue(click, out var seen))
                 {
                     Number(seen);
                     continue;
                 }
 
-                _requests.Add(request, _requests.Count + 1);
+                _requests.Add(click, _requests.Count + 1);
                 Number(0);
-                Bytes(JsonSerializer.SerializeToUtf8Bytes(request, ContractsJson.Default.ClickRecorded));
+                Bytes(JsonSerializer.SerializeToUtf8Bytes(RequestOf(click), ContractsJson.Default.ClickRecorded));
             }
         }
 
@@ -258,6 +268,18 @@ internal static class PackedTouches
             _rest = _rest[length..];
             return taken;
         }
+    }
+
+    /// <summary>Clicks with the same <see cref="RequestOf"/>, which it does not make.</summary>
+    internal sealed class RequestComparer : IEqualityComparer<ClickRecorded>
+    {
+        public static RequestComparer Instance { get; } = new();
+
+        public bool Equals(ClickRecorded? x, ClickRecorded? y) =>
+            ReferenceEquals(x, y)
+            || (x is not null && y is not null && x.Via == y.Via && x.Test == y.Test && x.ProgramId == y.ProgramId && x.UserAgent == y.UserAgent && x.Signals == y.Signals);
+
+        public int GetHashCode([DisallowNull] ClickRecorded obj) => HashCode.Combine(obj.UserAgent, obj.Signals);
     }
 
     private sealed class BytesComparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>

@@ -30,6 +30,10 @@ internal sealed class Projector : BackgroundService
     private const string Told = "credits-revised";
 
     private const int PageSize = 10_000;
+
+    /// <summary>Facts of conversions that a rebuild keeps from its first reading of the log to its second, about a kilobyte each.</summary>
+    private const int MostReported = 200_000;
+
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
     private readonly EventLog _log;
@@ -105,6 +109,7 @@ internal sealed class Projector : BackgroundService
         var target = await LastPositionAsync(connection, cancellationToken);
         _logger.Rebuilding(target);
         var promoted = new List<IEvent>();
+        var reported = new ReportedConversions(MostReported);
         await foreach (var page in ScanAheadAsync(target, cancellationToken))
         {
             await page.SetAsideAsync(connection, s, _logger, cancellationToken);
@@ -112,7 +117,8 @@ internal sealed class Projector : BackgroundService
             await _journeys.AddTiesAsync(connection, page.Facts, cancellationToken);
             await _journeys.AddOwnCustomersAsync(connection, page.Facts, cancellationToken);
             await AddStandingsAsync(connection, page, cancellationToken);
-            await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
+            reported.Add(page.Facts);
+            await _ledger.FoldAsync(connection, page.Booked, reported.IsWhole ? reported : null, cancellationToken);
             promoted.AddRange(page.Facts.Where(IsRulesOrReplay));
         }
 
@@ -128,7 +134,7 @@ internal sealed class Projector : BackgroundService
         var standings = await _generations.StandingsAsync(connection, cancellationToken);
         var people = await _journeys.AllAsync(connection, cancellationToken);
         await foreach (var rows in _journeys.AssembleAllAsync(
-            connection, _log.DataSource, people, target,
+            connection, _log.DataSource, people, target, reported.IsWhole ? reported : null,
             journeys => JudgedRows.Of(active is null ? [] : Generations.Decide(journeys, standings, rules!)), cancellationToken))
         {
             if (active is not null)
@@ -139,7 +145,7 @@ internal sealed class Projector : BackgroundService
 
         // Every generation has this many journeys before it now; the active one has folded them.
         await connection.Sql($"update {s}.generations set total = (select count(*) from {s}.journeys)").RunAsync(cancellationToken);
-        await connection.Sql($"analyze {s}.journeys").RunAsync(cancellationToken);
+        await connection.Sql($"analyze {s}.journeys (changed_at, conversion_id)").RunAsync(cancellationToken);
         if (active is not null)
         {
             await connection.Sql($"update {s}.generations set folded_to = $1, folded_conversion = $2 where state = 'active'", P(target), P(Guid.AllBitsSet))
@@ -245,7 +251,7 @@ internal sealed class Projector : BackgroundService
             .. await _journeys.AddOwnCustomersAsync(connection, page.Facts, cancellationToken),
         ];
         await AddStandingsAsync(connection, page, cancellationToken);
-        await _ledger.FoldAsync(connection, page.Booked, cancellationToken);
+        await _ledger.FoldAsync(connection, page.Booked, reported: null, cancellationToken);
         var affected = await _journeys.AffectedAsync(connection, page, retied, cancellationToken);
         var active = await _generations.ActiveAsync(connection, cancellationToken);
         var revisions = new List<CreditsRevised>();

@@ -179,7 +179,7 @@ internal sealed class CloseStatement(
             return null;
         }
 
-        await ledger.FoldAsync(connection, await ledger.ReadTailAsync(connection, judged, cancellationToken), cancellationToken);
+        await ledger.FoldAsync(connection, await ledger.ReadTailAsync(connection, judged, cancellationToken), reported: null, cancellationToken);
         var statements = await ClosedStatements.ReadAsync(connection, s, cancellationToken);
         var outcome = Decide(statements, period, asked, Now);
         if (outcome is not Closes)
@@ -213,7 +213,7 @@ internal sealed class CloseStatement(
             return null;
         }
 
-        await ledger.FoldAsync(connection, [(appended.Position, closed)], cancellationToken);
+        await ledger.FoldAsync(connection, [(appended.Position, closed)], reported: null, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         log.SignalAppended();
         return outcome;
