@@ -239,6 +239,8 @@ public static class BusExtensions
             {
                 endpoint.SetQuorumQueue();
                 endpoint.ConfigureConsumeTopology = false;
+                // What goes aside says why in its headers; nobody listens for it, and a user that may declare its own queues alone could not announce it.
+                endpoint.PublishFaults = false;
                 endpoint.PrefetchCount = 64;
 
                 // A database that is away is waited for, however long; a message that can never be appended goes to
