@@ -49,7 +49,12 @@ public static class AttributionService
                 $"Attribution:ReplayCommit must be 1 to {AttributionOptions.MostReplayCommit}.")
             .ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
-        builder.Services.AddSingleton(_ => AttributionMetrics.Watched(folders.Lists));
+        builder.Services.AddSingleton(_ =>
+        {
+            AttributionMetrics.BotLists.TryAdd(folders.Lists, true);
+            return folders.Lists;
+        });
+        builder.Services.AddFigures<AttributionFigures>();
         builder.Services.AddHostedService<OpenProjections>();
         builder.AddRelayToBus(Schema, Topology.Announcements);
 
@@ -76,8 +81,9 @@ public static class AttributionService
         builder.Services.AddSingleton<PackKeeper>();
         builder.Services.AddHostedService(provider =>
         {
-            AttributionMetrics.Watch(provider.GetRequiredService<PackKeeper>());
-            return provider.GetRequiredService<PackKeeper>();
+            var pack = provider.GetRequiredService<PackKeeper>();
+            AttributionMetrics.Packs.TryAdd(pack, true);
+            return pack;
         });
 
         builder.Services.AddSingleton<PublishRules>();

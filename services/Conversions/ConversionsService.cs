@@ -77,6 +77,7 @@ public static class ConversionsService
         builder.Services.AddSingleton(broker);
         builder.Services.AddSingleton<OrdersQueue>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<OrdersQueue>());
+        builder.Services.AddSingleton<IFigures>(provider => provider.GetRequiredService<OrdersQueue>());
         builder.Services.AddHealthChecks().AddCheck<OrdersQueueCheck>("orders");
     }
 

@@ -77,9 +77,7 @@ internal sealed class FollowLink(
 
         // Kept before the answer leaves, which it does when this completes: a visitor who got a redirect is a click in the log. Where
         // it cannot be kept, the visitor is sent on all the same; the spool has counted the loss.
-        var entry = spool.Rent();
-        entry.Add(Click(http, network, link, destination, id, now, query, visitor, signals));
-        return spool.AppendAsync(entry).AsTask();
+        return spool.KeepAsync(Click(http, network, link, destination, id, now, query, visitor, signals)).AsTask();
     }
 
     private ClickRecorded Click(

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
 
@@ -115,7 +116,7 @@ internal sealed class ImportClicks(Catalogue catalogue, CatalogueTail tail, Spoo
         var click = Decide(run.Program, asked, checks, catalogue);
         if (checks.Passed)
         {
-            (run.Batch ??= spool.Rent()).Add(click);
+            (run.Batch ??= spool.Rent()).Add(click, TraceContexts.Current);
         }
         else
         {

@@ -161,10 +161,8 @@ internal sealed class Landing(Catalogue catalogue, Spool spool, RequestFacts fac
 
                 var now = time.GetUtcNow();
                 var landed = Record(http, network, partner, ask, url, query, nonce, allowance.Mark(signals), now);
-                var entry = spool.Rent();
-                entry.Add(landed);
                 // As with a redirect: what was answered is in the log.
-                return await spool.AppendAsync(entry) ? Answer(new LandingAnswer(landed.EventId, Origins: program.Origins)) : NotKept();
+                return await spool.KeepAsync(landed) ? Answer(new LandingAnswer(landed.EventId, Origins: program.Origins)) : NotKept();
             case UnknownPartner:
                 Metrics.LandingsUnknown.Add(1);
                 return Answer(new LandingAnswer(Click: null, "unknown-partner"));

@@ -19,13 +19,18 @@ internal static class Metrics
     public static readonly Counter<long> ImportRejected = Diagnostics.Meter.CreateCounter<long>("pulse.edge.import_lines_rejected", "{line}", "Lines of imports that were refused");
     public static readonly Counter<long> CatalogueFailures = Diagnostics.Meter.CreateCounter<long>("pulse.edge.catalogue_failures", "{attempt}", "Attempts to read the catalogue that failed");
     public static readonly Counter<long> CatalogueEventsUnusable = Diagnostics.Meter.CreateCounter<long>("pulse.edge.catalogue_events_unusable", "{event}", "Catalogue events that were not what their name says, and were passed over");
-    public static readonly Histogram<int> GroupSize = Diagnostics.Meter.CreateHistogram<int>("pulse.edge.commit_clicks", "{click}", "Clicks that share one commit");
-    public static readonly Histogram<double> CommitTime = Diagnostics.Meter.CreateHistogram<double>("pulse.edge.commit_seconds", "s", "Time of one commit of the spool");
+    public static readonly Histogram<int> GroupSize = Diagnostics.Meter.CreateHistogram(
+        "pulse.edge.commit_clicks", "{click}", "Clicks that share one commit", tags: null,
+        new InstrumentAdvice<int> { HistogramBucketBoundaries = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000] });
+    public static readonly Histogram<double> CommitTime = Diagnostics.Meter.CreateHistogram(
+        "pulse.edge.commit_seconds", "s", "Time of one commit of the spool", tags: null,
+        new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5] });
 
     /// <summary>Spools that are open in this process, under their names; what the gauges below measure.</summary>
     public static readonly ConcurrentDictionary<Spool, string> Spools = new();
 
     public static readonly ObservableGauge<long> SpoolBytes = Gauge("pulse.edge.spool_bytes", "By", "Bytes of clicks in the spool", spool => spool.Bytes);
+    public static readonly ObservableGauge<long> SpoolLimit = Gauge("pulse.edge.spool_limit_bytes", "By", "Bytes of clicks that the spool may hold", spool => spool.MaxBytes);
     public static readonly ObservableGauge<long> SpoolWaiting = Gauge("pulse.edge.spool_waiting", "{click}", "Clicks in the spool that the bus does not have yet", spool => spool.Waiting);
     public static readonly ObservableGauge<long> SpoolOldest = Gauge("pulse.edge.spool_oldest_seconds", "s", "How long the first of them has waited", spool => spool.OldestWaitingSeconds);
     public static readonly ObservableGauge<long> SpoolUnreadable = Gauge("pulse.edge.spool_unreadable", "{click}", "Clicks in damaged files that could not be salvaged", spool => spool.Unreadable);

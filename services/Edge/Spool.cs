@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 
 namespace PartnerPulse.Edge;
@@ -163,6 +165,9 @@ internal sealed class Spool : ITailedLog, IDisposable
     /// <summary>Bytes of the clicks in the file.</summary>
     public long Bytes => Interlocked.Read(ref _bytes);
 
+    /// <summary>Bytes of clicks that the file may hold.</summary>
+    public long MaxBytes => _maxBytes;
+
     /// <summary>Clicks that were not kept since the start.</summary>
     public long Lost => Interlocked.Read(ref _lost);
 
@@ -206,6 +211,33 @@ internal sealed class Spool : ITailedLog, IDisposable
     }
 
     public SpoolEntry Rent() => _pool.TryDequeue(out var entry) ? entry : new SpoolEntry(Return);
+
+    /// <summary>Keeps one click; in a sampled trace its way into the file is a span. Completes as <see cref="AppendAsync"/> does.</summary>
+    public ValueTask<bool> KeepAsync(ClickRecorded click)
+    {
+        if (TraceContexts.Current is not null)
+        {
+            return new ValueTask<bool>(KeepTracedAsync(click));
+        }
+
+        var entry = Rent();
+        entry.Add(click);
+        return AppendAsync(entry);
+    }
+
+    private async Task<bool> KeepTracedAsync(ClickRecorded click)
+    {
+        using var span = Diagnostics.Source.StartActivity("spool");
+        var entry = Rent();
+        entry.Add(click, TraceContexts.Current);
+        var kept = await AppendAsync(entry);
+        if (!kept)
+        {
+            span?.SetStatus(ActivityStatusCode.Error);
+        }
+
+        return kept;
+    }
 
     /// <summary>Completes after the commit. False: the clicks are not kept, see <see cref="Fault"/>.</summary>
     public ValueTask<bool> AppendAsync(SpoolEntry entry)
@@ -382,7 +414,8 @@ internal sealed class Spool : ITailedLog, IDisposable
             var end = lines.Span.IndexOf((byte)'\n');
             if (at > position)
             {
-                events.Add(new TailedEvent(at, s_click, lines[..end]));
+                var context = TracedLine.Read(lines[..end], out var click);
+                events.Add(new TailedEvent(at, s_click, click, context));
             }
 
             lines = lines[(end + 1)..];

@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Threading.Tasks.Sources;
 using PartnerPulse.Contracts;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Edge;
 
@@ -37,14 +38,35 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
 
     public ValueTask<bool> Committed => new(this, _core.Version);
 
-    public void Add(ClickRecorded click)
+    /// <param name="click">The click.</param>
+    /// <param name="context">The trace context in which it came, where its trace is sampled.</param>
+    public void Add(ClickRecorded click, string? context = null)
     {
-        JsonSerializer.Serialize(_writer, click, ContractsJson.Default.ClickRecorded);
-        _writer.Flush();
-        _writer.Reset();
+        if (context is null)
+        {
+            JsonSerializer.Serialize(_writer, click, ContractsJson.Default.ClickRecorded);
+            _writer.Flush();
+            _writer.Reset();
+        }
+        else
+        {
+            AddTraced(click, context);
+        }
+
         _buffer.GetSpan(1)[0] = (byte)'\n';
         _buffer.Advance(1);
         Count++;
+    }
+
+    private void AddTraced(ClickRecorded click, string context)
+    {
+        var alone = new ArrayBufferWriter<byte>(1024);
+        using (var writer = new Utf8JsonWriter(alone, s_json))
+        {
+            JsonSerializer.Serialize(writer, click, ContractsJson.Default.ClickRecorded);
+        }
+
+        TracedLine.Write(_buffer, alone.WrittenSpan, context);
     }
 
     /// <summary>

@@ -19,6 +19,7 @@ public sealed partial class EventLog
     private readonly NpgsqlDataSource _dataSource;
     private readonly SchemaScript _tables;
     private readonly string _appendSql;
+    private readonly TraceContexts _traces;
     private readonly AppendSignal _appended = new();
 
     /// <param name="dataSource">Connections to the database that holds the log.</param>
@@ -36,9 +37,13 @@ public sealed partial class EventLog
         Schema = schema;
         _tables = Script("001_log.sql");
         _appendSql = Script("append.sql").Read();
+        _traces = new TraceContexts(schema);
     }
 
     public string Schema { get; }
+
+    /// <summary>Trace contexts of events of sampled traces.</summary>
+    public TraceContexts Traces => _traces;
 
     public NpgsqlDataSource DataSource => _dataSource;
 
@@ -76,9 +81,11 @@ public sealed partial class EventLog
         // remembers its position skips the slow commit. See ReadAllTests.
         await LockAsync(connection, LockName, cancellationToken);
         var distinct = Distinct(events);
-        return distinct.Count >= BulkAppend.WorthIt
+        var added = distinct.Count >= BulkAppend.WorthIt
             ? await BulkAppend.RunAsync(connection, Schema, distinct, cancellationToken)
             : await AppendStatementAsync(connection, distinct, 0, distinct.Count, cancellationToken);
+        await _traces.SaveAsync(connection, distinct, cancellationToken);
+        return added;
     }
 
     /// <summary>
@@ -109,6 +116,7 @@ public sealed partial class EventLog
             }
         }
 
+        await _traces.SaveAsync(connection, distinct, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         SignalAppended();
         return added;
@@ -160,6 +168,7 @@ public sealed partial class EventLog
         try
         {
             await AppendStatementAsync(connection, events, 0, events.Count, cancellationToken);
+            await _traces.SaveAsync(connection, events, cancellationToken);
         }
         catch (PostgresException e) when (e is { SqlState: PostgresErrorCodes.UniqueViolation, ConstraintName: "pk_mt_events_stream_and_version" })
         {

@@ -7,7 +7,14 @@ namespace PartnerPulse.EventStore;
 /// <param name="Type">Published name of the event (<c>click_recorded</c>).</param>
 /// <param name="DotnetType">What Marten keeps beside it: <c>Namespace.Record, Assembly</c>.</param>
 /// <param name="Data">The event as UTF-8 JSON.</param>
-public readonly record struct NewEvent(Guid Id, Guid StreamId, string StreamType, string Type, string DotnetType, ReadOnlyMemory<byte> Data);
+public readonly record struct NewEvent(Guid Id, Guid StreamId, string StreamType, string Type, string DotnetType, ReadOnlyMemory<byte> Data)
+{
+    /// <summary>
+    /// The W3C trace context in which it came, where its trace is sampled; the caller's own where null. It is kept beside the log and is
+    /// no part of the event.
+    /// </summary>
+    public string? TraceParent { get; init; }
+}
 
 /// <summary>An event as the log holds it.</summary>
 /// <param name="Position">Place in the log (<c>seq_id</c>). Order of positions is order of commits; gaps mean nothing.</param>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Polly;
 using Polly.Retry;
 
@@ -13,9 +14,12 @@ public static class KeepTrying
     /// <param name="maxDelay">Longest pause between two attempts.</param>
     /// <param name="onRetry">Told the number of the attempt that failed, from 1, and why.</param>
     /// <param name="when">Faults that pass; all where absent.</param>
+    /// <param name="file">Whose loop it is: the file of the caller. The count of retries has its name.</param>
     public static ResiliencePipelineBuilder AddRetryForEver(
-        this ResiliencePipelineBuilder builder, TimeSpan maxDelay, Action<int, Exception> onRetry, Func<Exception, bool>? when = null) =>
-        builder.AddRetry(new RetryStrategyOptions
+        this ResiliencePipelineBuilder builder, TimeSpan maxDelay, Action<int, Exception> onRetry, Func<Exception, bool>? when = null, [CallerFilePath] string file = "")
+    {
+        var loop = new KeyValuePair<string, object?>("loop", Path.GetFileNameWithoutExtension(file));
+        return builder.AddRetry(new RetryStrategyOptions
         {
             ShouldHandle = args => new(
                 args.Outcome.Exception is { } fault && !args.Context.CancellationToken.IsCancellationRequested && when?.Invoke(fault) is not false),
@@ -26,10 +30,12 @@ public static class KeepTrying
             MaxDelay = maxDelay,
             OnRetry = args =>
             {
+                RetryMetrics.Retries.Add(1, loop);
                 onRetry(args.AttemptNumber + 1, args.Outcome.Exception!);
                 return default;
             },
         });
+    }
 
     /// <summary>Works while there is something to do, else waits for the next sign of it, until it is stopped.</summary>
     /// <param name="pipeline">What gets over a fault of the work.</param>

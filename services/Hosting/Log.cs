@@ -15,4 +15,7 @@ internal static partial class Log
 
     [LoggerMessage(4, LogLevel.Error, "The keys file {File} cannot be read; the keys that were in it before stay in force")]
     public static partial void KeysNotRead(this ILogger logger, string file, Exception exception);
+
+    [LoggerMessage(5, LogLevel.Debug, "Some figures could not be asked for; the last ones stand")]
+    public static partial void FiguresMissing(this ILogger logger, Exception exception);
 }

@@ -52,6 +52,7 @@ public static class PartnerPulseHost
             .Validate(options => options.Program is { Length: > 0 and <= 64 }, "Pulse:Program must be 1 to 64 characters.")
             .ValidateOnStart();
         builder.Services.AddHostedService<TelemetryService>();
+        builder.Services.AddHostedService<FiguresService>();
         builder.Services.AddOpenApi();
     }
 

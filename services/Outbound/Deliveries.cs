@@ -5,7 +5,11 @@ using static PartnerPulse.EventStore.Db;
 namespace PartnerPulse.Outbound;
 
 /// <summary>A delivery to make.</summary>
-internal sealed record NewDelivery(Guid Id, Guid SubscriptionId, Guid EventId, string Event, bool Test, byte[] Body);
+internal sealed record NewDelivery(Guid Id, Guid SubscriptionId, Guid EventId, string Event, bool Test, byte[] Body)
+{
+    /// <summary>The W3C trace context of the event, where its trace is sampled.</summary>
+    public string? TraceParent { get; init; }
+}
 
 /// <summary>Deliveries where they are kept.</summary>
 internal sealed class Deliveries(NpgsqlDataSource database)
@@ -15,7 +19,7 @@ internal sealed class Deliveries(NpgsqlDataSource database)
     private const string Columns =
         """
         d.id, d.number, d.subscription_id, d.event_id, d.event, d.test, d.body, d.state, d.attempts, d.due_at, d.created_at, d.first_attempt_at, d.last_attempt_at,
-        d.last_status, d.last_answer
+        d.last_status, d.last_answer, d.traceparent
         """;
 
     public async Task AddAsync(NewDelivery delivery, DateTimeOffset now, CancellationToken cancellationToken)
@@ -28,15 +32,16 @@ internal sealed class Deliveries(NpgsqlDataSource database)
     public static async Task AddAsync(NpgsqlConnection connection, IReadOnlyList<NewDelivery> deliveries, DateTimeOffset now, CancellationToken cancellationToken) =>
         OutboundMetrics.Queued.Add(await connection.Sql(
             $"""
-             insert into {S}.deliveries (id, subscription_id, event_id, event, test, body, due_at, created_at)
-             select id, subscription_id, event_id, event, test, body, $7, $7
-               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::varchar[], $5::bool[], $6::bytea[]) with ordinality
-                    as n(id, subscription_id, event_id, event, test, body, place)
+             insert into {S}.deliveries (id, subscription_id, event_id, event, test, body, due_at, created_at, traceparent)
+             select id, subscription_id, event_id, event, test, body, $7, $7, traceparent
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::varchar[], $5::bool[], $6::bytea[], $8::varchar[]) with ordinality
+                    as n(id, subscription_id, event_id, event, test, body, traceparent, place)
               order by place
              on conflict on constraint pk_deliveries do nothing
              """,
             P(deliveries.Select(d => d.Id).ToArray()), P(deliveries.Select(d => d.SubscriptionId).ToArray()), P(deliveries.Select(d => d.EventId).ToArray()),
-            P(deliveries.Select(d => d.Event).ToArray()), P(deliveries.Select(d => d.Test).ToArray()), P(deliveries.Select(d => d.Body).ToArray()), P(now))
+            P(deliveries.Select(d => d.Event).ToArray()), P(deliveries.Select(d => d.Test).ToArray()), P(deliveries.Select(d => d.Body).ToArray()), P(now),
+            P(deliveries.Select(d => d.TraceParent).ToArray()))
             .RunAsync(cancellationToken));
 
     /// <summary>
@@ -195,6 +200,7 @@ internal sealed class Deliveries(NpgsqlDataSource database)
                 LastAttemptAt = reader.OrDefault<DateTimeOffset?>(12),
                 LastStatus = reader.OrDefault<int?>(13),
                 LastAnswer = reader.OrDefault<string>(14),
+                TraceParent = reader.OrDefault<string>(15),
             });
         }
 

@@ -33,6 +33,9 @@ internal sealed record Delivery
     /// <summary>The beginning of the last answer, or why there was none.</summary>
     public string? LastAnswer { get; init; }
 
+    /// <summary>The W3C trace context of the event, where its trace is sampled.</summary>
+    public string? TraceParent { get; init; }
+
     /// <summary>What receivers know a delivery by: the same at every attempt, so that they can drop a second one.</summary>
     public string MessageId => $"msg_{Id:N}";
 

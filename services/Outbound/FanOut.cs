@@ -123,17 +123,21 @@ internal sealed class FanOut : BackgroundService
             return false;
         }
 
-        using var activity = Diagnostics.Source.StartActivity("fan out", ActivityKind.Producer);
-        activity?.SetTag("pulse.events", events.Count);
         var deliveries = await DeliveriesAsync(subscriptions, events, cancellationToken);
+        var contexts = Diagnostics.Source.HasListeners()
+            ? await _source.Traces.FindAsync(connection, deliveries.Select(d => d.EventId).ToHashSet(), cancellationToken)
+            : new Dictionary<Guid, string>();
+        using var spans = Spans.Begin("fan out", ActivityKind.Producer, contexts.Values);
         if (deliveries.Count > 0)
         {
-            await Deliveries.AddAsync(connection, deliveries, _time.GetUtcNow(), cancellationToken);
+            await Deliveries.AddAsync(
+                connection, [.. deliveries.Select(d => d with { TraceParent = spans.Next(contexts.GetValueOrDefault(d.EventId)) })], _time.GetUtcNow(), cancellationToken);
         }
 
         await connection.Sql($"update {S}.subscriptions set position = $2 where id = any($1)", P(subscriptions.Select(s => s.Id).ToArray()), P(to))
             .RunAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
+        spans.Completed();
         return true;
     }
 

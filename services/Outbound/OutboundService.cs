@@ -37,6 +37,7 @@ public static class OutboundService
         services.AddHostedService(provider => provider.GetRequiredService<FanOut>());
         services.AddHostedService<Tidy>();
         services.AddSingleton<IStatusSource, OutboundStatus>();
+        services.AddFigures<OutboundFigures>();
         services.AddHealthChecks().AddCheck<FanOutCheck>("outbound");
     }
 

@@ -169,8 +169,7 @@ internal sealed class Sender : BackgroundService
 
     private async Task<Answer> AttemptAsync(Delivery delivery, Subscription subscription, DateTimeOffset now, CancellationToken stoppingToken)
     {
-        using var activity = Diagnostics.Source.StartActivity("deliver", ActivityKind.Client);
-        activity?.SetTag("pulse.delivery", delivery.Id);
+        using var activity = Trace(delivery);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
         patience.CancelAfter(_options.Timeout);
         try
@@ -178,6 +177,7 @@ internal sealed class Sender : BackgroundService
             using var request = Request(delivery, subscription, now);
             using var response = await _http.SendAsync(request, patience.Token);
             var status = (int)response.StatusCode;
+            activity?.SetTag("http.response.status_code", status).SetStatus(response.IsSuccessStatusCode ? ActivityStatusCode.Unset : ActivityStatusCode.Error);
             var text = await TextAsync(response, patience.Token);
             return new Answer(
                 status,
@@ -186,13 +186,21 @@ internal sealed class Sender : BackgroundService
         }
         catch (OperationCanceledException) when (!stoppingToken.IsCancellationRequested)
         {
+            activity?.SetStatus(ActivityStatusCode.Error);
             return new Answer(null, $"no answer within {_options.Timeout.TotalSeconds} s");
         }
         catch (Exception fault) when (fault is HttpRequestException or IOException or UriFormatException)
         {
+            activity?.SetStatus(ActivityStatusCode.Error);
             return new Answer(null, Clean(fault.InnerException is AddressRefusedException refused ? refused.Message : fault.Message));
         }
     }
+
+    /// <summary>The attempt in the trace of its event. Strangers are not told of the trace.</summary>
+    private static Activity? Trace(Delivery delivery) =>
+        delivery.TraceParent is { } context && ActivityContext.TryParse(context, null, isRemote: true, out var parent)
+            ? Diagnostics.Source.StartActivity("deliver", ActivityKind.Client, parent, [new KeyValuePair<string, object?>("pulse.delivery", delivery.Id)])
+            : null;
 
     private static HttpRequestMessage Request(Delivery delivery, Subscription subscription, DateTimeOffset now)
     {

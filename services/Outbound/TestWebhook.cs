@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http.HttpResults;
 using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
 
@@ -105,7 +106,11 @@ internal static class TestWebhook
 
         var delivery = Delivery.IdOf(webhook.Id, sample.Event.EventId);
         await deliveries.AddAsync(
-            new NewDelivery(delivery, webhook.Id, sample.Event.EventId, name, Test: true, Payload.Webhook(sample.Event, sample.Conversion, test: true)), now, cancellationToken);
+            new NewDelivery(delivery, webhook.Id, sample.Event.EventId, name, Test: true, Payload.Webhook(sample.Event, sample.Conversion, test: true))
+            {
+                TraceParent = TraceContexts.Current,
+            },
+            now, cancellationToken);
         sender.Wake();
         var made = await deliveries.FindAsync(program, delivery, cancellationToken) ?? throw new UnreachableException($"Delivery {delivery} is gone.");
         return TypedResults.Accepted($"/v1/webhooks/{id}/deliveries", DeliveryBody.Of(made));

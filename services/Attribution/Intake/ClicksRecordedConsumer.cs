@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using MassTransit;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 
 namespace PartnerPulse.Attribution.Intake;
@@ -21,10 +22,14 @@ internal sealed class ClicksRecordedConsumer(IntakeWriter intake) : IConsumer<Cl
         var events = new NewEvent[clicks.Count];
         for (var i = 0; i < events.Length; i++)
         {
-            var place = JsonSerializer.Deserialize(clicks[i].Span, ClickPlaceJson.Default.ClickPlace)
+            var traceParent = TracedLine.Read(clicks[i], out var click);
+            var place = JsonSerializer.Deserialize(click.Span, ClickPlaceJson.Default.ClickPlace)
                 ?? throw new JsonException($"Click {i + 1} of {events.Length} is null.");
             events[i] = new NewEvent(
-                place.EventId, Ids.ClickStream(place.ProgramId, place.EventId, place.VisitorId), IntakeWriter.VisitorStream, s_click.Name, s_click.DotnetType, clicks[i]);
+                place.EventId, Ids.ClickStream(place.ProgramId, place.EventId, place.VisitorId), IntakeWriter.VisitorStream, s_click.Name, s_click.DotnetType, click)
+            {
+                TraceParent = traceParent,
+            };
         }
 
         return intake.AppendAsync(events, Handover.From(context), context.CancellationToken);

@@ -29,7 +29,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
     private static readonly TimeSpan s_pause = TimeSpan.FromHours(1);
     private static readonly string s_identified = $"'{EventTypes.Of<VisitorIdentified>().Name}', '{EventTypes.Of<PartnerIdentified>().Name}'";
 
-    public async Task EraseAsync(CustomerErased erased, Handover? handover, CancellationToken cancellationToken)
+    public async Task EraseAsync(CustomerErased erased, Handover? handover, CancellationToken cancellationToken, string? traceParent = null)
     {
         var s = log.Schema;
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
@@ -59,7 +59,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
                 P(Named(erased)), P(erased.Token), P(handover?.Origin ?? ""), P(handover?.To ?? 0), P(time.GetUtcNow())).RunAsync(cancellationToken);
         }
 
-        await log.AppendAsync(connection, [.. identities.Append(erased with { Identities = null }).Select(IntakeWriter.ToNewEvent)], cancellationToken);
+        await log.AppendAsync(connection, [.. identities.Append(erased with { Identities = null }).Select(e => IntakeWriter.ToNewEvent(e) with { TraceParent = traceParent })], cancellationToken);
         if (handover is not null)
         {
             await IntakeProgress.RememberAsync(connection, s, handover, cancellationToken);
@@ -126,7 +126,7 @@ internal sealed partial class Erasure([FromKeyedServices(AttributionService.Sche
     private static Guid[] Named(CustomerErased erased) => [.. erased.Conversions, .. erased.Identities ?? []];
 
     private static NewEvent WithToken(NewEvent e, string? token) =>
-        token is not null && LogPage.Read(e.Type, e.Data.Span, out _) is { } fact ? IntakeWriter.ToNewEvent(With(fact, token)) : e;
+        token is not null && LogPage.Read(e.Type, e.Data.Span, out _) is { } fact ? IntakeWriter.ToNewEvent(With(fact, token)) with { TraceParent = e.TraceParent } : e;
 
     private static IEvent With(IEvent fact, string token) => fact switch
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection;
@@ -5,6 +6,7 @@ using Microsoft.Extensions.Logging;
 using PartnerPulse.Attribution.SetAside;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 using EventLog = PartnerPulse.EventStore.EventLog;
 
@@ -17,18 +19,18 @@ internal sealed class FactsRecordedConsumer(
     public async Task Consume(ConsumeContext<FactsRecorded> context)
     {
         var events = new List<NewEvent>(context.Message.Facts.Count);
-        var erasures = new List<CustomerErased>();
+        var erasures = new List<(CustomerErased Erased, string? TraceParent)>();
         foreach (var fact in context.Message.Facts)
         {
             if (Read(fact, out var reason) is { } read)
             {
                 if (read is CustomerErased erased)
                 {
-                    erasures.Add(erased);
+                    erasures.Add((erased, fact.TraceParent));
                 }
                 else
                 {
-                    events.Add(IntakeWriter.ToNewEvent(read) with { Data = fact.Data });
+                    events.Add(IntakeWriter.ToNewEvent(read) with { Data = fact.Data, TraceParent = fact.TraceParent });
                 }
 
                 continue;
@@ -53,9 +55,11 @@ internal sealed class FactsRecordedConsumer(
             await intake.AppendAsync(events, handover: null, context.CancellationToken);
         }
 
-        foreach (var erased in erasures)
+        foreach (var (erased, traceParent) in erasures)
         {
-            await erasure.EraseAsync(erased, handover, context.CancellationToken);
+            using var spans = Spans.Begin("append", ActivityKind.Consumer, [traceParent]);
+            await erasure.EraseAsync(erased, handover, context.CancellationToken, spans.Next(traceParent));
+            spans.Completed();
         }
     }
 

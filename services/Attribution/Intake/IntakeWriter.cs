@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -5,7 +6,9 @@ using Microsoft.Extensions.Logging;
 using Npgsql;
 using PartnerPulse.Contracts;
 using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
+using EventLog = PartnerPulse.EventStore.EventLog;
 
 namespace PartnerPulse.Attribution.Intake;
 
@@ -113,10 +116,16 @@ internal sealed class IntakeWriter(
 
     private async Task AppendAsync(IReadOnlyList<Part> parts, CancellationToken cancellationToken)
     {
+        var taken = parts.Count == 1 ? parts[0].Events : [.. parts.SelectMany(p => p.Events)];
+        using var spans = Spans.Begin("append", ActivityKind.Consumer, taken.Select(e => e.TraceParent));
+        if (spans.Any)
+        {
+            taken = [.. taken.Select(e => e with { TraceParent = spans.Next(e.TraceParent) })];
+        }
+
         await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        var events = await Erasure.WithTokensAsync(
-            connection, log, parts.Count == 1 ? parts[0].Events : parts.SelectMany(p => p.Events).ToArray(), cancellationToken);
+        var events = await Erasure.WithTokensAsync(connection, log, taken, cancellationToken);
         var added = await log.AppendAsync(connection, events, cancellationToken);
         foreach (var handover in Intervals.Merge(parts.Select(p => p.Handover)))
         {
@@ -124,6 +133,7 @@ internal sealed class IntakeWriter(
         }
 
         await transaction.CommitAsync(cancellationToken);
+        spans.Completed();
         log.SignalAppended();
         AttributionMetrics.Appended.Add(added);
         AttributionMetrics.Duplicates.Add(events.Count - added);

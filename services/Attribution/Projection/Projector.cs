@@ -242,8 +242,7 @@ internal sealed class Projector : BackgroundService
             return false;
         }
 
-        using var activity = Diagnostics.Source.StartActivity("project", ActivityKind.Consumer);
-        activity?.SetTag("pulse.events", page.Count);
+        using var traces = await PageTraces.BeginAsync(_log, connection, position, page, cancellationToken);
         await _journeys.AddConversionsAsync(connection, page.Facts.OfType<ConversionRecorded>().ToArray(), cancellationToken);
         Guid[] retied =
         [
@@ -277,14 +276,16 @@ internal sealed class Projector : BackgroundService
         }
 
         await _log.SaveCheckpointAsync(connection, Checkpoint, page.To, cancellationToken);
-        await TellAsync(connection, page, told, revisions, cancellationToken);
+        await TellAsync(connection, page, told, revisions, traces, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
+        traces.Completed();
         if (revisions.Count > 0)
         {
             _log.SignalAppended();
         }
 
         AttributionMetrics.Projected.Add(page.Count);
+        AttributionMetrics.Revised.Add(revisions.Count);
         _progress.Advanced(page.To);
         return true;
     }
@@ -323,7 +324,7 @@ internal sealed class Projector : BackgroundService
         await _generations.SaveAsync(connection, active with { FoldedTo = page.To, FoldedConversion = Guid.AllBitsSet }, cancellationToken);
     }
 
-    private async Task TellAsync(NpgsqlConnection connection, LogPage page, long told, List<CreditsRevised> revisions, CancellationToken cancellationToken)
+    private async Task TellAsync(NpgsqlConnection connection, LogPage page, long told, List<CreditsRevised> revisions, PageTraces traces, CancellationToken cancellationToken)
     {
         if (page.To <= told || (revisions.Count == 0 && !page.Facts.Any(fact => fact is ReplayPromoted)))
         {
@@ -337,8 +338,10 @@ internal sealed class Projector : BackgroundService
             return;
         }
 
+        var events = await traces.CreditAsync(connection, revisions, cancellationToken);
+
         // Last in the transaction: it holds the log's lock until the commit.
-        await _log.AppendAsync(connection, revisions.Select(Intake.IntakeWriter.ToNewEvent).ToArray(), cancellationToken);
+        await _log.AppendAsync(connection, events, cancellationToken);
     }
 
     private static bool IsRulesOrReplay(IEvent fact) =>

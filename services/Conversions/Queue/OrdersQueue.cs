@@ -17,7 +17,7 @@ namespace PartnerPulse.Conversions.Queue;
 /// holds its orders. Of a message that is at fault the valid neighbours are recorded, and the whole goes to <c>orders_error</c> with
 /// field and reason: put back, it changes nothing that is recorded.
 /// </summary>
-internal sealed class OrdersQueue : BackgroundService
+internal sealed class OrdersQueue : BackgroundService, IFigures
 {
     /// <summary>Messages that are on their way at once.</summary>
     private const ushort MaxMessages = 200;
@@ -30,6 +30,12 @@ internal sealed class OrdersQueue : BackgroundService
 
     private static readonly Counter<long> s_messages =
         Diagnostics.Meter.CreateCounter<long>("pulse.orders.messages", "{message}", "Messages of the queue orders, by what became of them");
+
+    private static readonly Gauge<long> s_waiting =
+        Diagnostics.Meter.CreateGauge<long>("pulse.orders.waiting", "{message}", "Messages of the queue orders that nobody has taken yet");
+
+    private static readonly Gauge<long> s_refused =
+        Diagnostics.Meter.CreateGauge<long>("pulse.orders.refused", "{message}", "Messages that were refused and lie in orders_error until somebody puts them back");
 
     private readonly OrdersBroker _broker;
     private readonly ReportReader _reader;
@@ -53,8 +59,24 @@ internal sealed class OrdersQueue : BackgroundService
             .Build();
     }
 
+    // A connection each time.
+    private static readonly TimeSpan s_countEvery = TimeSpan.FromSeconds(30);
+    private long _counted;
+
     /// <summary>Whether the queue is listened to now.</summary>
     public bool IsListening { get; private set; }
+
+    bool IFigures.AreWanted => IsListening && s_waiting.Enabled && (_counted == 0 || _time.GetElapsedTime(_counted) > s_countEvery);
+
+    /// <summary>By a connection of its own: the one that listens is busy.</summary>
+    async Task IFigures.RecordAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await _broker.ConnectAsync(cancellationToken);
+        await using var channel = await OrdersBroker.OpenAsync(connection, cancellationToken);
+        _counted = _time.GetTimestamp();
+        s_waiting.Record(await channel.MessageCountAsync(OrdersBroker.Orders, cancellationToken));
+        s_refused.Record(await channel.MessageCountAsync(OrdersBroker.Errors, cancellationToken));
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {

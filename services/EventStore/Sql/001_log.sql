@@ -52,3 +52,12 @@ create table if not exists {schema}.mt_high_water_skips (
     starting_sequence bigint      not null,
     timestamp         timestamptz null default transaction_timestamp()
 );
+
+-- In which trace an event came, of sampled traces alone: beside the log, so that neither the event nor the layout knows of it, and what is
+-- old can go.
+create table if not exists {schema}.traces (
+    position    bigint      not null,
+    traceparent varchar     not null,
+    saved_at    timestamptz not null default now(),
+    constraint pk_traces primary key (position)
+);

@@ -144,8 +144,12 @@ public static class BusExtensions
     /// <param name="builder">The host.</param>
     /// <param name="schema">The log's schema, see <see cref="AddEventLog"/>.</param>
     /// <param name="handsOn">Names of the events that concern others; all where absent.</param>
-    public static void AddRelayToBus(this IHostApplicationBuilder builder, string schema, IReadOnlySet<string>? handsOn = null) =>
+    public static void AddRelayToBus(this IHostApplicationBuilder builder, string schema, IReadOnlySet<string>? handsOn = null)
+    {
         builder.AddRelayToBus(provider => new EventLogTail(provider.GetRequiredKeyedService<EventLog>(schema), handsOn), schema);
+        builder.Services.AddSingleton<IFigures>(provider => new EventLogFigures(
+            provider.GetRequiredKeyedService<EventLog>(schema), provider.GetRequiredService<TimeProvider>()));
+    }
 
     /// <summary>Hands on what a log of another kind takes in.</summary>
     public static void AddRelayToBus(this IHostApplicationBuilder builder, Func<IServiceProvider, ITailedLog> log, string key)
@@ -155,6 +159,7 @@ public static class BusExtensions
             provider.GetRequiredKeyedService<ITailedLog>($"relay:{key}"),
             provider.GetRequiredService<IPublishEndpoint>(),
             provider.GetRequiredService<ILogger<Relay>>()));
+        builder.Services.AddSingleton<IFigures>(provider => new RelayFigures(provider.GetRequiredKeyedService<ITailedLog>($"relay:{key}")));
     }
 
     /// <summary>Adds a consumer. On RabbitMQ it takes from the queue of <see cref="Topology"/> with its message type.</summary>

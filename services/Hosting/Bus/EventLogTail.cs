@@ -37,6 +37,21 @@ public sealed class EventLogTail(EventLog log, IReadOnlySet<string>? handsOn) : 
             to = stored.Position;
         }
 
+        if (events.Count > 0 && Diagnostics.Source.HasListeners())
+        {
+            await AddContextsAsync(events, position, to, cancellationToken);
+        }
+
         return new TailPage(events, to);
+    }
+
+    private async Task AddContextsAsync(List<TailedEvent> events, long position, long to, CancellationToken cancellationToken)
+    {
+        await using var connection = await log.DataSource.OpenConnectionAsync(cancellationToken);
+        var contexts = await log.Traces.ReadAsync(connection, position, to, cancellationToken);
+        for (var i = 0; contexts.Count > 0 && i < events.Count; i++)
+        {
+            events[i] = events[i] with { TraceParent = contexts.GetValueOrDefault(events[i].Position) };
+        }
     }
 }

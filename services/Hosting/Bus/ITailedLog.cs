@@ -30,4 +30,5 @@ public sealed record TailPage(IReadOnlyList<TailedEvent> Events, long To);
 /// <param name="Position">Its place in the log.</param>
 /// <param name="Type">Its published name.</param>
 /// <param name="Data">The event as UTF-8 JSON.</param>
-public readonly record struct TailedEvent(long Position, string Type, ReadOnlyMemory<byte> Data);
+/// <param name="TraceParent">The W3C trace context in which it came, where its trace is sampled.</param>
+public readonly record struct TailedEvent(long Position, string Type, ReadOnlyMemory<byte> Data, string? TraceParent = null);

@@ -47,6 +47,12 @@ internal sealed class LinesSerializer : ISerializerFactory, IMessageSerializer, 
                     // A published name needs no escapes.
                     body.Write("{\"type\":\""u8);
                     _ = Encoding.UTF8.GetBytes(fact.Type.AsSpan(), body);
+                    if (fact.TraceParent is { } traceParent)
+                    {
+                        body.Write("\",\"traceparent\":\""u8);
+                        _ = Encoding.ASCII.GetBytes(traceParent, body);
+                    }
+
                     body.Write("\",\"data\":"u8);
                     body.Write(fact.Data.Span);
                     body.Write("}\n"u8);
@@ -89,6 +95,7 @@ internal sealed class LinesSerializer : ISerializerFactory, IMessageSerializer, 
     private static RecordedFact Fact(ReadOnlyMemory<byte> line)
     {
         var (type, data) = ("", line);
+        string? traceParent = null;
         try
         {
             var json = new Utf8JsonReader(line.Span);
@@ -99,6 +106,11 @@ internal sealed class LinesSerializer : ISerializerFactory, IMessageSerializer, 
                 {
                     json.Read();
                     type = json.GetString() ?? "";
+                }
+                else if (json.ValueTextEquals("traceparent"u8))
+                {
+                    json.Read();
+                    traceParent = json.GetString();
                 }
                 else if (json.ValueTextEquals("data"u8))
                 {
@@ -118,7 +130,7 @@ internal sealed class LinesSerializer : ISerializerFactory, IMessageSerializer, 
             return new RecordedFact("", line);
         }
 
-        return new RecordedFact(type, data);
+        return new RecordedFact(type, data, traceParent);
     }
 
     private sealed class LinesContext(byte[] body, MessageContext message)

@@ -80,17 +80,16 @@ internal sealed class Relay : BackgroundService
             return position;
         }
 
-        using var activity = Diagnostics.Source.StartActivity("relay", ActivityKind.Producer);
-        activity?.SetTag("pulse.origin", _log.Origin);
-        activity?.SetTag("pulse.events", page.Events.Count);
-        await Task.WhenAll(Messages(page, position).Select(message => PublishAsync(message, cancellationToken)));
+        using var spans = Spans.Begin("relay", ActivityKind.Producer, page.Events.Select(e => e.TraceParent), ("pulse.origin", _log.Origin));
+        await Task.WhenAll(Messages(page, position, spans).Select(message => PublishAsync(message, cancellationToken)));
         await _log.SaveCheckpointAsync(page.To, cancellationToken);
+        spans.Completed();
         RelayMetrics.Events.Add(page.Events.Count, new KeyValuePair<string, object?>("origin", _log.Origin));
         return page.To;
     }
 
     /// <summary>Cuts the page into messages whose intervals lie end to end from <paramref name="after"/> to the page's end.</summary>
-    private IEnumerable<(object Message, Handover Handover)> Messages(TailPage page, long after)
+    private IEnumerable<(object Message, Handover Handover, string? TraceParent)> Messages(TailPage page, long after, Spans spans)
     {
         for (var i = 0; i < page.Events.Count;)
         {
@@ -105,13 +104,13 @@ internal sealed class Relay : BackgroundService
             var some = page.Events.Skip(first).Take(i - first);
             object message = kind switch
             {
-                Kind.Clicks => new ClicksRecorded { Clicks = [.. some.Select(e => e.Data)] },
-                Kind.Facts => new FactsRecorded { Facts = [.. some.Select(e => new RecordedFact(e.Type, e.Data))] },
+                Kind.Clicks => new ClicksRecorded { Clicks = [.. some.Select(e => spans.Next(e.TraceParent) is { } context ? TracedLine.With(e.Data, context) : e.Data)] },
+                Kind.Facts => new FactsRecorded { Facts = [.. some.Select(e => new RecordedFact(e.Type, e.Data, spans.Next(e.TraceParent)))] },
                 Kind.Announcement => EventTypes.Deserialize(EventTypes.Find(page.Events[first].Type)!, page.Events[first].Data.Span),
                 var other => throw new UnreachableException(other.ToString()),
             };
             var to = i < page.Events.Count ? page.Events[i - 1].Position : page.To;
-            yield return (message, new Handover(_log.Origin, after, to));
+            yield return (message, new Handover(_log.Origin, after, to), kind == Kind.Announcement ? spans.Next(page.Events[first].TraceParent) : null);
             after = to;
         }
     }
@@ -120,7 +119,7 @@ internal sealed class Relay : BackgroundService
 
     private static int MostTogether(Kind kind) => kind switch { Kind.Clicks => ClicksRecorded.MaxClicks, Kind.Facts => FactsRecorded.MaxFacts, _ => 1 };
 
-    private Task PublishAsync((object Message, Handover Handover) message, CancellationToken cancellationToken) =>
+    private Task PublishAsync((object Message, Handover Handover, string? TraceParent) message, CancellationToken cancellationToken) =>
         _bus.Publish(
             message.Message,
             message.Message.GetType(),
@@ -140,6 +139,10 @@ internal sealed class Relay : BackgroundService
                 }
 
                 message.Handover.Write(context.Headers);
+                if (message.TraceParent is not null)
+                {
+                    context.Headers.Set("traceparent", message.TraceParent);
+                }
             }),
             cancellationToken);
 

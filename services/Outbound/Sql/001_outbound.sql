@@ -54,3 +54,6 @@ create table if not exists {schema}.deliveries (
 create index if not exists deliveries_due on {schema}.deliveries (subscription_id, due_at) where state = 'waiting';
 create index if not exists deliveries_by_number on {schema}.deliveries (subscription_id, number);
 create index if not exists deliveries_finished on {schema}.deliveries (state, finished_at) where state <> 'waiting';
+
+-- The trace in which the event came, of sampled traces alone.
+alter table {schema}.deliveries add column if not exists traceparent varchar null;
