@@ -84,6 +84,9 @@ begin
     if to_regclass('attribution.mt_events') is not null then
         execute format('grant select on attribution.mt_events to %I', log);
     end if;
+    if to_regclass('attribution.traces') is not null then
+        execute format('grant select on attribution.traces to %I', log);
+    end if;
     if not pg_has_role(base || '_outbound', log, 'member') then
         execute format('grant %I to %I', log, base || '_outbound');
     end if;

@@ -61,8 +61,8 @@ internal sealed class ConversionLog(EventLog log, string program)
 
     /// <summary>Appends the orders that are not recorded yet, in one transaction.</summary>
     /// <returns>Ids of those that were new.</returns>
-    public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<ConversionRecorded> orders, CancellationToken cancellationToken) =>
-        log.AppendNewAsync(orders.Select(order => New(order.ConversionId, order)).ToArray(), cancellationToken);
+    public Task<IReadOnlySet<Guid>> AppendNewAsync(IEnumerable<(ConversionRecorded Order, string? TraceParent)> orders, CancellationToken cancellationToken) =>
+        log.AppendNewAsync(orders.Select(asked => New(asked.Order.ConversionId, asked.Order) with { TraceParent = asked.TraceParent }).ToArray(), cancellationToken);
 
     /// <summary>What is recorded of these orders, by conversion id.</summary>
     public async Task<IReadOnlyDictionary<Guid, ConversionRecorded>> FindAsync(IReadOnlyCollection<Guid> conversionIds, CancellationToken cancellationToken)

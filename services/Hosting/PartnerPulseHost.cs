@@ -8,6 +8,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 using Npgsql;
 using PartnerPulse.Hosting.Keys;
 using PartnerPulse.Hosting.Problems;
@@ -40,6 +41,7 @@ public static class PartnerPulseHost
         // Its line has the address, and an address may carry a key (postback): not even where the rest of the framework is turned up.
         builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning);
         builder.Services.TryAddSingleton(TimeProvider.System);
+        AddLogLines(builder);
         builder.Services.AddApiKeys();
         builder.Services.AddProblemDetails();
         builder.Services.AddExceptionHandler<ProblemExceptionHandler>();
@@ -54,6 +56,22 @@ public static class PartnerPulseHost
         builder.Services.AddHostedService<TelemetryService>();
         builder.Services.AddHostedService<FiguresService>();
         builder.Services.AddOpenApi();
+    }
+
+    /// <summary>Logs for people, or as JSON for what collects them.</summary>
+    private static void AddLogLines(WebApplicationBuilder builder)
+    {
+        switch (builder.Configuration["Pulse:Logs"])
+        {
+            case null or "" or "text":
+                break;
+            case "json":
+                builder.Logging.AddConsoleFormatter<JsonLogLines, ConsoleFormatterOptions>();
+                builder.Services.Configure<ConsoleLoggerOptions>(console => console.FormatterName = JsonLogLines.FormatterName);
+                break;
+            case var other:
+                throw new InvalidOperationException($"Pulse:Logs is '{other}'; it must be 'text' or 'json'.");
+        }
     }
 
     /// <summary>Connections to PostgreSQL by <c>ConnectionStrings:Postgres</c>.</summary>

@@ -20,6 +20,12 @@ internal static class BenchServers
     public const string Attribution = "attribution";
     public const string Conversions = "conversions";
 
+    /// <summary>Receives OTLP over HTTP and drops it.</summary>
+    public const string Otlp = "otlp";
+
+    /// <summary>Answers how many requests the receiver has had.</summary>
+    public const string ReceivedPath = "/received";
+
     /// <summary>Links in the catalogue of an edge under load.</summary>
     public const int Links = 100_000;
 
@@ -29,7 +35,7 @@ internal static class BenchServers
     public static Command Command()
     {
         var kind = new Argument<string>("kind");
-        kind.AcceptOnlyFromAmong(Bare, nameof(Durability.Disk), nameof(Durability.Process), Attribution, Conversions);
+        kind.AcceptOnlyFromAmong(Bare, nameof(Durability.Disk), nameof(Durability.Process), Attribution, Conversions, Otlp);
         var folder = new Argument<string>("folder");
         var port = new Argument<int>("port");
         var command = new Command("server", "A server under load.") { kind, folder, port };
@@ -42,6 +48,7 @@ internal static class BenchServers
                 Bare => BareAsync(p, cancellation),
                 Attribution => AttributionAsync(f, p, cancellation),
                 Conversions => ConversionsAsync(f, p, cancellation),
+                Otlp => OtlpAsync(p, cancellation),
                 _ => EdgeAsync(k, f, p, cancellation),
             });
         });
@@ -88,6 +95,24 @@ internal static class BenchServers
             context.Response.StatusCode = StatusCodes.Status302Found;
             context.Response.Headers.Location = "https://shop.example/landing?utm_campaign=spring2026";
             return Task.CompletedTask;
+        });
+        await app.RunAsync(cancellation);
+    }
+
+    private static async Task OtlpAsync(int port, CancellationToken cancellation)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls($"http://127.0.0.1:{port}");
+        await using var app = builder.Build();
+        var received = 0L;
+        app.MapGet("/ready", () => "");
+        app.MapGet(ReceivedPath, () => received.ToString(CultureInfo.InvariantCulture));
+        app.MapPost("/v1/{signal}", async (HttpContext http) =>
+        {
+            await http.Request.Body.CopyToAsync(Stream.Null, http.RequestAborted);
+            Interlocked.Increment(ref received);
+            http.Response.ContentType = "application/x-protobuf";
         });
         await app.RunAsync(cancellation);
     }

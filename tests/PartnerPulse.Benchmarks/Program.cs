@@ -3,11 +3,11 @@ using System.Text.Json;
 using PartnerPulse.Benchmarks;
 using Spectre.Console;
 
-var names = new Argument<string[]>("benchmarks") { Description = "redirect, catalogue, drain, intake, append, rebuild, seals, generation, live, replay; all where none is named.", Arity = ArgumentArity.ZeroOrMore };
-names.AcceptOnlyFromAmong("redirect", "catalogue", "drain", "intake", "append", "rebuild", "seals", "generation", "live", "replay");
+var names = new Argument<string[]>("benchmarks") { Description = "redirect, telemetry, catalogue, drain, intake, append, rebuild, seals, generation, live, replay; all where none is named.", Arity = ArgumentArity.ZeroOrMore };
+names.AcceptOnlyFromAmong("redirect", "telemetry", "catalogue", "drain", "intake", "append", "rebuild", "seals", "generation", "live", "replay");
 var json = new Option<bool>("--json") { Description = "One JSON document on standard output." };
 var rounds = new Option<int>("--rounds") { Description = "Rounds; each measures every side once. The median counts.", DefaultValueFactory = _ => 3 };
-var seconds = new Option<int>("--seconds") { Description = "Seconds of load a side and round (redirect; live: four times as many).", DefaultValueFactory = _ => 5 };
+var seconds = new Option<int>("--seconds") { Description = "Seconds of load a side and round (redirect, telemetry; live: four times as many).", DefaultValueFactory = _ => 5 };
 var connections = new Option<int>("--connections") { Description = "Open connections (redirect).", DefaultValueFactory = _ => 256 };
 var events = new Option<int>("--events") { Description = "Events in the log (append: a fifth of it; drain: half of it as clicks; intake: a fiftieth of it as orders; generation: a fifth of it as conversions; rebuild; seals).", DefaultValueFactory = _ => 1_000_000 };
 var clicks = new Option<int>("--clicks") { Description = "Clicks of all visitors (replay: a fiftieth of it as conversions).", DefaultValueFactory = _ => 10_000_000 };
@@ -19,7 +19,7 @@ var root = new RootCommand("Measures PartnerPulse against the plainest thing tha
 root.Subcommands.Add(BenchServers.Command());
 root.SetAction(async (parsed, cancellation) =>
 {
-    var wanted = parsed.GetValue(names) is { Length: > 0 } some ? some : ["redirect", "catalogue", "drain", "intake", "append", "rebuild", "seals", "generation", "live", "replay"];
+    var wanted = parsed.GetValue(names) is { Length: > 0 } some ? some : ["redirect", "telemetry", "catalogue", "drain", "intake", "append", "rebuild", "seals", "generation", "live", "replay"];
     var results = new List<Measured>();
     foreach (var name in wanted)
     {
@@ -27,6 +27,7 @@ root.SetAction(async (parsed, cancellation) =>
         results.AddRange(name switch
         {
             "redirect" => await RedirectBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(seconds), parsed.GetValue(connections), cancellation),
+            "telemetry" => await TelemetryBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(seconds), cancellation),
             "catalogue" => await CatalogueBenchmark.RunAsync(parsed.GetValue(rounds), cancellation),
             "drain" => await DrainBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 2, cancellation),
             "intake" => await IntakeBenchmark.RunAsync(parsed.GetValue(rounds), parsed.GetValue(events) / 50, cancellation),

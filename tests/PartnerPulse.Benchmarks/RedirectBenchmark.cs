@@ -18,7 +18,7 @@ internal static class RedirectBenchmark
     private const double AimBytes = 2_048;
 
     /// <summary>Not counted: after ten seconds the runtime still compiles what it found hot.</summary>
-    private const int WarmUpSeconds = 12;
+    public const int WarmUpSeconds = 12;
 
     private const string Nginx = "nginx";
     private static readonly string[] s_kinds = [BenchServers.Bare, Nginx, nameof(Durability.Disk), nameof(Durability.Process)];
@@ -26,12 +26,12 @@ internal static class RedirectBenchmark
     /// <param name="RequestsPerSecond">Answered.</param>
     /// <param name="P99Milliseconds">99th percentile of the time from request to answer.</param>
     /// <param name="BytesPerRequest">Allocated by the server; not known of nginx.</param>
-    private sealed record Load(double RequestsPerSecond, double P99Milliseconds, double BytesPerRequest);
+    public sealed record Load(double RequestsPerSecond, double P99Milliseconds, double BytesPerRequest);
 
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int seconds, int connections, CancellationToken cancellation)
     {
-        var wrk = Shell.Find("wrk") ?? await InstallAsync("wrk", cancellation);
-        var nginx = Shell.Find("nginx") ?? await InstallAsync(Nginx, cancellation);
+        var wrk = await FindAsync("wrk", cancellation);
+        var nginx = await FindAsync(Nginx, cancellation);
         var folder = Directory.CreateTempSubdirectory("pulse-bench-").FullName;
         var servers = new List<Process>();
         try
@@ -44,8 +44,7 @@ internal static class RedirectBenchmark
             }
 
             await Task.WhenAll(ports.Select(port => BenchServers.UntilUpAsync(port, BenchServers.Slug(0), cancellation)));
-            var script = Path.Combine(folder, "load.lua");
-            await File.WriteAllTextAsync(script, Script(), cancellation);
+            var script = await WriteScriptAsync(folder, cancellation);
             foreach (var (kind, port) in s_kinds.Zip(ports))
             {
                 await LoadAsync(wrk, script, kind, port, WarmUpSeconds, connections, cancellation);
@@ -88,6 +87,15 @@ internal static class RedirectBenchmark
         double[] All(string of, Func<Load, double> figure) => [.. loads[of].Select(figure)];
     }
 
+    /// <summary>What <c>wrk</c> sends.</summary>
+    /// <returns>The file.</returns>
+    public static async Task<string> WriteScriptAsync(string folder, CancellationToken cancellation)
+    {
+        var script = Path.Combine(folder, "load.lua");
+        await File.WriteAllTextAsync(script, Script(), cancellation);
+        return script;
+    }
+
     private static string Script() =>
         $$"""
         -- Every request another link and another campaign; the sums go out as one line.
@@ -103,7 +111,9 @@ internal static class RedirectBenchmark
         end
         """;
 
-    private static async Task<Load> LoadAsync(string wrk, string script, string kind, int port, int seconds, int connections, CancellationToken cancellation)
+    /// <summary>One load on one server.</summary>
+    /// <exception cref="InvalidOperationException">A request failed.</exception>
+    public static async Task<Load> LoadAsync(string wrk, string script, string kind, int port, int seconds, int connections, CancellationToken cancellation)
     {
         var start = new ProcessStartInfo(wrk, $"-t2 -c{connections} -d{seconds}s -s {script} http://127.0.0.1:{port}/r/link-0") { RedirectStandardOutput = true, UseShellExecute = false };
         start.Environment["LC_ALL"] = "C";
@@ -155,8 +165,10 @@ internal static class RedirectBenchmark
         return Process.Start(new ProcessStartInfo(nginx, $"-p {folder} -e {folder}/error.log -c {file}") { RedirectStandardOutput = true, UseShellExecute = false })!;
     }
 
-    private static async Task<string> InstallAsync(string name, CancellationToken cancellation) =>
-        DistributionPackage.MayInstall && await DistributionPackage.InstallAsync(name, Console.Error.WriteLine, cancellation) is null && Shell.Find(name) is { } path
+    /// <summary>The program, installed where it is missing and may be.</summary>
+    public static async Task<string> FindAsync(string name, CancellationToken cancellation) =>
+        Shell.Find(name) is { } there ? there
+        : DistributionPackage.MayInstall && await DistributionPackage.InstallAsync(name, Console.Error.WriteLine, cancellation) is null && Shell.Find(name) is { } path
             ? path
             : throw new InvalidOperationException($"{name} is not on the PATH: install it (Debian: apt-get install {name}).");
 }

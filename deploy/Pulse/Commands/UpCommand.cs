@@ -40,9 +40,10 @@ internal static class UpCommand
         });
         var detach = new Option<bool>("--detach", "-d") { Description = "Return when ready and leave it running; ./pulse down ends it." };
         var owner = new Option<int?>("--while") { Hidden = true };
+        var unattended = new Option<bool>("--unattended") { Hidden = true };
         var data = Shared.Data();
         var json = Shared.Json();
-        var command = new Command("up", "Start the system: servers, services, keys. Ctrl-C ends all of it.") { distributed, port, listen, detach, owner, data, json };
+        var command = new Command("up", "Start the system: servers, services, keys. Ctrl-C ends all of it.") { distributed, port, listen, detach, owner, unattended, data, json };
         Examples.Of(command,
             "./pulse up",
             "./pulse up --distributed --detach",
@@ -51,13 +52,14 @@ internal static class UpCommand
         command.SetAction((parsed, cancellation) =>
         {
             var wanted = new Wanted(
-                parsed.GetValue(distributed), parsed.GetValue(port), parsed.GetValue(listen)!, DataFolder.Open(parsed.GetValue(data)), parsed.GetValue(json));
+                parsed.GetValue(distributed), parsed.GetValue(port), parsed.GetValue(listen)!, DataFolder.Open(parsed.GetValue(data)), parsed.GetValue(json), parsed.GetValue(unattended));
             return parsed.GetValue(detach) ? DetachAsync(wanted, cancellation) : RunAsync(wanted, parsed.GetValue(owner), cancellation);
         });
         return command;
     }
 
-    internal sealed record Wanted(bool Distributed, int Port, string Listen, DataFolder Data, bool Json)
+    /// <param name="Unattended">Standard output is a log: nobody is greeted there, and no key is told.</param>
+    internal sealed record Wanted(bool Distributed, int Port, string Listen, DataFolder Data, bool Json, bool Unattended)
     {
         public string Mode => Distributed ? "distributed" : "standalone";
         public string Url => $"http://{(Listen is "localhost" or "0.0.0.0" or "::" ? "localhost" : Listen.Contains(':', StringComparison.Ordinal) ? $"[{Listen}]" : Listen)}:{Port}";
@@ -135,7 +137,11 @@ internal static class UpCommand
                 }
 
                 Change(now => now with { Ready = true });
-                Welcome(wanted, adminKey, detached: false);
+                if (!wanted.Unattended)
+                {
+                    Welcome(wanted, adminKey, detached: false);
+                }
+
                 while (true)
                 {
                     await Task.Delay(TimeSpan.FromSeconds(10), cancellation);
@@ -204,10 +210,10 @@ internal static class UpCommand
 
         string[] again =
         [
-            "up", "--port", $"{wanted.Port}", "--listen", wanted.Listen, "--data", data.Path, "--json", .. wanted.Distributed ? ["--distributed"] : Array.Empty<string>(),
+            "up", "--port", $"{wanted.Port}", "--listen", wanted.Listen, "--data", data.Path, "--json", "--unattended", .. wanted.Distributed ? ["--distributed"] : Array.Empty<string>(),
         ];
         File.Delete(data.Log("up"));
-        // Its log holds what it prints, and that includes the key.
+        // Its log holds what it prints; of the keys nothing.
         using (new FileStream(data.Log("up"), new FileStreamOptions
         {
             Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,

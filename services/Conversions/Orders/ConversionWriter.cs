@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using PartnerPulse.Contracts;
+using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Conversions.Orders;
@@ -79,7 +81,10 @@ internal sealed class ConversionWriter(ConversionLog log) : BackgroundService
         try
         {
             var asked = group.SelectMany(waiting => waiting.Orders).ToArray();
-            var added = await log.AppendNewAsync(asked.Select(order => order.Order), cancellationToken);
+            using var spans = Spans.Begin("record", ActivityKind.Internal, group.Select(waiting => waiting.TraceParent));
+            var added = await log.AppendNewAsync(
+                group.SelectMany(waiting => waiting.Orders.Select(order => (order.Order, spans.Next(waiting.TraceParent)))), cancellationToken);
+            spans.Completed();
             var known = asked.Where(order => !added.Contains(order.Order.ConversionId)).Select(order => order.Order.ConversionId).ToHashSet();
             var recorded = known.Count == 0 ? new Dictionary<Guid, ConversionRecorded>() : await log.FindAsync(known, cancellationToken);
             var outcomes = RecordConversion.DecideAll(recorded, asked);
@@ -103,6 +108,9 @@ internal sealed class ConversionWriter(ConversionLog log) : BackgroundService
 
     private sealed record Waiting(IReadOnlyList<RecordConversion.Asked> Orders)
     {
+        /// <summary>The trace of who waits, where it is sampled.</summary>
+        public string? TraceParent { get; } = TraceContexts.Current;
+
         public TaskCompletionSource<IReadOnlyList<RecordConversion.Outcome>> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Threading.Channels;
@@ -128,6 +129,7 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
 
     private async Task TakeAsync(IChannel channel, IReadOnlyList<Delivery> group, CancellationToken cancellationToken)
     {
+        using var span = Diagnostics.Source.StartActivity("take orders", ActivityKind.Consumer, parentContext: default, links: Links(group));
         var read = group.Select(Read).ToArray();
         try
         {
@@ -160,6 +162,13 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
             s_messages.Add(1, new KeyValuePair<string, object?>("outcome", taken.Faults.Count > 0 ? "refused" : "taken"));
         }
     }
+
+    /// <summary>The traces of who put the messages there, where they say.</summary>
+    private static ActivityLink[] Links(IReadOnlyList<Delivery> group) => !Diagnostics.Source.HasListeners() ? [] :
+    [
+        .. group.Select(delivery => delivery.Properties.Headers is { } headers && headers.TryGetValue("traceparent", out var value) ? OrderMessage.Text(value) : null)
+            .Where(context => ActivityContext.TryParse(context, null, out _)).Select(context => new ActivityLink(ActivityContext.Parse(context!, null))),
+    ];
 
     private Taken Read(Delivery delivery)
     {

@@ -24,11 +24,14 @@ internal sealed class EntrySampler(Sampler sampler, int perSecond, TimeProvider 
             return new SamplingResult((parent.TraceFlags & ActivityTraceFlags.Recorded) != 0);
         }
 
-        if (samplingParameters.Kind != ActivityKind.Server)
+        if (parent.TraceId == default && samplingParameters.Kind is ActivityKind.Client or ActivityKind.Producer)
         {
-            return parent.TraceId == default && samplingParameters.Kind is ActivityKind.Client or ActivityKind.Producer
-                ? new SamplingResult(SamplingDecision.Drop)
-                : sampler.ShouldSample(samplingParameters);
+            return new SamplingResult(SamplingDecision.Drop);
+        }
+
+        if (parent.TraceId != default && samplingParameters.Kind != ActivityKind.Server)
+        {
+            return sampler.ShouldSample(samplingParameters);
         }
 
         var result = sampler.ShouldSample(samplingParameters);

@@ -36,7 +36,7 @@ public sealed class DatabaseRolesTests(RunningSystems systems)
             Assert.Equal($"{database}_{service}", await ScalarAsync<string>(role, "select current_user"));
             foreach (var table in tables.Where(table => !table.StartsWith(service + ".", StringComparison.Ordinal)))
             {
-                if (service != "outbound" || table != "attribution.mt_events")
+                if (service != "outbound" || table is not ("attribution.mt_events" or "attribution.traces"))
                 {
                     await AssertRefusedAsync(role, $"select from {table} limit 1");
                 }

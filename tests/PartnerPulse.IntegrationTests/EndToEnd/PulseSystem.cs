@@ -84,7 +84,7 @@ internal sealed class PulseSystem : IAsyncDisposable
         var broker = mode == Mode.Distributed && !ownBroker ? await TestServers.NewVirtualHostAsync() : null;
         var port = SixPorts();
         var (fileName, arguments) = Services.Self(
-            ["up", "--port", $"{port}", "--data", data.Path, "--json", "--while", $"{Environment.ProcessId}", .. mode == Mode.Distributed ? ["--distributed"] : Array.Empty<string>()]);
+            ["up", "--port", $"{port}", "--data", data.Path, "--json", "--unattended", "--while", $"{Environment.ProcessId}", .. mode == Mode.Distributed ? ["--distributed"] : Array.Empty<string>()]);
         using var up = ChildProcess.Start(new ProcessSpec
         {
             Name = "up",

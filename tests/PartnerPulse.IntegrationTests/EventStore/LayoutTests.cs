@@ -46,6 +46,11 @@ public sealed class LayoutTests(LogDatabase database) : IClassFixture<LogDatabas
                 "mt_streams.created timestamp with time zone not null default now()",
                 "mt_streams.tenant_id character varying default '*DEFAULT*'::character varying",
                 "mt_streams.is_archived boolean default false",
+
+                // Ours, beside Marten's.
+                "traces.position bigint not null",
+                "traces.traceparent character varying not null",
+                "traces.saved_at timestamp with time zone not null default now()",
             ],
             columns);
     }
@@ -67,6 +72,7 @@ public sealed class LayoutTests(LogDatabase database) : IClassFixture<LogDatabas
             [
                 "mt_high_water_skips_pkey: PRIMARY KEY (ending_sequence)",
                 "pk_mt_event_progression: PRIMARY KEY (name)",
+                "pk_traces: PRIMARY KEY (\"position\")",
                 "pkey_mt_events_seq_id: PRIMARY KEY (seq_id)",
                 "pkey_mt_streams_id: PRIMARY KEY (id)",
             ],
