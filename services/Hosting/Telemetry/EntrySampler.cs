@@ -21,7 +21,7 @@ internal sealed class EntrySampler(Sampler sampler, int perSecond, TimeProvider 
         var parent = samplingParameters.ParentContext;
         if (parent.TraceId != default && !parent.IsRemote)
         {
-            return new SamplingResult((parent.TraceFlags & ActivityTraceFlags.Recorded) != 0);
+            return new SamplingResult(parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded));
         }
 
         if (parent.TraceId == default && samplingParameters.Kind is ActivityKind.Client or ActivityKind.Producer)
