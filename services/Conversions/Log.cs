@@ -11,8 +11,8 @@ internal static partial class Log
     [LoggerMessage(3, LogLevel.Warning, "Orders of the queue cannot be recorded yet (attempt {Attempt})")]
     public static partial void OrdersWait(this ILogger logger, int attempt, Exception exception);
 
-    [LoggerMessage(4, LogLevel.Warning, "A message of the queue {Queue} was refused: {Field} {Reason}")]
-    public static partial void OrderRefused(this ILogger logger, string queue, string field, string reason);
+    [LoggerMessage(4, LogLevel.Warning, "A message of the queue {Queue} was refused for {Faults} faults; GET /v1/orders/errors tells them under {Id}")]
+    public static partial void OrderRefused(this ILogger logger, string queue, int faults, string id);
 
     [LoggerMessage(5, LogLevel.Warning, "Orders that are reported twice are not looked for now; tried again (attempt {Attempt})")]
     public static partial void MergingRetries(this ILogger logger, int attempt, Exception exception);

@@ -210,17 +210,19 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
     {
         var shown = faults.Take(MaxFaults).Select(f => new FieldFault(Short(f.Field), Short(f.Reason))).ToArray();
         var now = _time.GetUtcNow();
+        var id = $"{Guid.CreateVersion7(now):N}";
         await OrdersBroker.PutAsync(
             channel, OrdersBroker.Errors, message.Properties, message.Body,
             [
-                (OrdersBroker.IdHeader, $"{Guid.CreateVersion7(now):N}"),
+                (OrdersBroker.IdHeader, id),
                 (OrdersBroker.FieldHeader, shown[0].Field),
                 (OrdersBroker.ReasonHeader, shown[0].Reason),
                 (OrdersBroker.FaultsHeader, JsonSerializer.Serialize(shown, ConversionsJson.Default.IReadOnlyListFieldFault)),
                 (OrdersBroker.RefusedAtHeader, now.ToString("O")),
             ],
             cancellationToken);
-        _logger.OrderRefused(OrdersBroker.Orders, shown[0].Field, shown[0].Reason);
+        // Field and reason may be words of the message, and so a customer's.
+        _logger.OrderRefused(OrdersBroker.Orders, shown.Length, id);
     }
 
     private static string Short(string text) => text.Length <= MaxReason ? text : string.Concat(text.AsSpan(0, MaxReason), "…");
