@@ -59,7 +59,7 @@ internal static class UpCommand
     }
 
     /// <param name="Unattended">Standard output is a log: nobody is greeted there, and no key is told.</param>
-    internal sealed record Wanted(bool Distributed, int Port, string Listen, DataFolder Data, bool Json, bool Unattended)
+    internal sealed record Wanted(bool Distributed, int Port, string Listen, DataFolder Data, bool Json, bool Unattended = false)
     {
         public string Mode => Distributed ? "distributed" : "standalone";
         public string Url => $"http://{(Listen is "localhost" or "0.0.0.0" or "::" ? "localhost" : Listen.Contains(':', StringComparison.Ordinal) ? $"[{Listen}]" : Listen)}:{Port}";
