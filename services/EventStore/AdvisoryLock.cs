@@ -8,13 +8,18 @@ public static class AdvisoryLock
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Waits until this connection holds the lock. It goes with the connection.</summary>
-    public static async Task HoldAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)
+    /// <summary>
+    /// Waits until this connection holds the lock, until what is returned is disposed or the connection breaks. A connection that only goes
+    /// back to its pool keeps it until it is used again, and everybody else waits for that.
+    /// </summary>
+    public static async Task<IAsyncDisposable> HoldAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)
     {
         while (!await AsksAsync(connection, "pg_try_advisory_lock", name, cancellationToken))
         {
             await Task.Delay(s_poll, cancellationToken);
         }
+
+        return new Held(connection, name);
     }
 
     /// <summary>Takes the lock for the connection's transaction, with which it goes.</summary>
@@ -26,5 +31,20 @@ public static class AdvisoryLock
     {
         await using var command = connection.Sql($"select {function}(hashtextextended($1, 0))", P(name));
         return await command.ExecuteScalarAsync(cancellationToken) is true;
+    }
+
+    private sealed class Held(NpgsqlConnection connection, string name) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync()
+        {
+            try
+            {
+                await AsksAsync(connection, "pg_advisory_unlock", name, CancellationToken.None);
+            }
+            catch (Exception e) when (e is NpgsqlException or InvalidOperationException)
+            {
+                // The connection is broken, and the lock went with it.
+            }
+        }
     }
 }

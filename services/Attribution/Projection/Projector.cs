@@ -86,7 +86,7 @@ internal sealed class Projector : BackgroundService
     public async Task RebuildAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
-        await LeadAsync(connection, cancellationToken);
+        await using var lead = await LeadAsync(connection, cancellationToken);
         await _revisions.TellAllAsync(connection, cancellationToken);
         await RebuildAsync(connection, cancellationToken);
     }
@@ -203,7 +203,7 @@ internal sealed class Projector : BackgroundService
     private async Task LeadAndProjectAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
-        await LeadAsync(connection, cancellationToken);
+        await using var lead = await LeadAsync(connection, cancellationToken);
         _progress.Advanced(await _log.CheckpointAsync(Checkpoint, cancellationToken));
         while (true)
         {
@@ -216,11 +216,12 @@ internal sealed class Projector : BackgroundService
         }
     }
 
-    /// <summary>Waits until this connection is the one that projects. The lock goes with the connection.</summary>
-    private async Task LeadAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    /// <summary>Waits until this connection is the one that projects, until what is returned is disposed.</summary>
+    private async Task<IAsyncDisposable> LeadAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.projector", cancellationToken);
+        var lead = await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.projector", cancellationToken);
         _revisions.LookAgain();
+        return lead;
     }
 
     private async Task<bool> ProjectPageAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

@@ -65,8 +65,8 @@ internal sealed class Sealer : BackgroundService
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
 
-        // One process seals; the lock goes with the connection.
-        await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.sealer", cancellationToken);
+        // One process seals.
+        await using var lead = await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.sealer", cancellationToken);
         var last = await ResumeAsync(connection, cancellationToken);
         Volatile.Write(ref _fault, null);
         var unsigned = 0;

@@ -95,7 +95,7 @@ internal sealed class MergeConversions : BackgroundService
     private async Task FollowAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _log.DataSource.OpenConnectionAsync(cancellationToken);
-        await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.same-orders", cancellationToken);
+        await using var lead = await AdvisoryLock.HoldAsync(connection, $"pulse:{_log.Schema}.same-orders", cancellationToken);
         while (true)
         {
             var next = _log.NextAppend;
