@@ -33,6 +33,7 @@ internal static class PackedTouches
     public static byte[] Pack(Journey journey)
     {
         var writer = s_writer ??= new Writer();
+        writer.Begin();
         writer.Write(journey.Touches);
         foreach (var lead in journey.Introductions)
         {
@@ -106,15 +107,15 @@ internal static class PackedTouches
         private readonly Dictionary<string, int> _texts = new(StringComparer.Ordinal);
         private readonly Dictionary<ClickRecorded, int> _requests = new(RequestComparer.Instance);
 
-        /// <summary>What was written. The next journey begins anew.</summary>
-        public byte[] Finish()
+        /// <summary>Forgets what was written before, also where that was not finished.</summary>
+        public void Begin()
         {
-            var written = _to.WrittenSpan.ToArray();
             _to.ResetWrittenCount();
             _texts.Clear();
             _requests.Clear();
-            return written;
         }
+
+        public byte[] Finish() => _to.WrittenSpan.ToArray();
 
         public void Write(ImmutableArray<Touch> touches)
         {
