@@ -18,7 +18,7 @@ public sealed class SchemaScript(Assembly assembly, string resource, string sche
         return reader.ReadToEnd().Replace("{schema}", schema, StringComparison.Ordinal);
     }
 
-    /// <summary>Creates what is missing, in a transaction of its own. Safe to call from several processes at once.</summary>
+    /// <summary>Creates what is missing, the schema included, in a transaction of its own. Safe to call from several processes at once.</summary>
     public async Task RunAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
@@ -31,7 +31,17 @@ public sealed class SchemaScript(Assembly assembly, string resource, string sche
     /// <summary>The same within the caller's transaction, which holds the lock.</summary>
     public async Task RunAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(Read(), connection);
+        // "if not exists" asks for the right to make a schema first, and a service that owns its own need not have it.
+        await using var command = new NpgsqlCommand(
+            $"""
+             do $$ begin
+                 if to_regnamespace('{schema}') is null then
+                     create schema {schema};
+                 end if;
+             end $$;
+             {Read()}
+             """,
+            connection);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 

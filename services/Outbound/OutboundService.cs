@@ -57,21 +57,11 @@ public static class OutboundService
 }
 
 /// <summary>Creates the tables. Safe in several processes at once.</summary>
-internal sealed class OpenOutbound(NpgsqlDataSource database) : IHostedLifecycleService
+internal sealed class OpenOutbound(NpgsqlDataSource database) : BeforeStart
 {
     // AwaitLog was registered before and has waited for the database in its own StartingAsync.
-    public Task StartingAsync(CancellationToken cancellationToken) =>
+    public override Task StartingAsync(CancellationToken cancellationToken) =>
         new SchemaScript(typeof(OpenOutbound).Assembly, "PartnerPulse.Outbound.Sql.001_outbound.sql", OutboundService.Schema).RunAsync(database, cancellationToken);
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }
 
 /// <summary>Where Outbound stands: how far the subscription furthest behind is in Attribution's log, and what waits.</summary>

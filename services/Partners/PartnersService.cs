@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 using PartnerPulse.Hosting.Status;
 
@@ -60,18 +61,8 @@ public sealed class LinkOptions
 }
 
 /// <summary>Creates the table of claims once the log's schema is there.</summary>
-internal sealed class OpenClaims(PartnerLog log) : IHostedLifecycleService
+internal sealed class OpenClaims(PartnerLog log) : BeforeStart
 {
     // OpenLog was registered before and has waited for the database in its own StartingAsync.
-    public Task StartingAsync(CancellationToken cancellationToken) => log.CreateClaimsAsync(cancellationToken);
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public override Task StartingAsync(CancellationToken cancellationToken) => log.CreateClaimsAsync(cancellationToken);
 }

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using PartnerPulse.Conversions.Customers;
 using PartnerPulse.EventStore;
+using PartnerPulse.Hosting;
 
 namespace PartnerPulse.Conversions.Webhooks;
 
@@ -121,18 +122,8 @@ internal sealed class HookSources(EventLog log, CustomerKeys keys)
 }
 
 /// <summary>Creates the tables once the log's schema is there.</summary>
-internal sealed class OpenHooks(HookSources sources) : IHostedLifecycleService
+internal sealed class OpenHooks(HookSources sources) : BeforeStart
 {
     // OpenLog was registered before and has waited for the database in its own StartingAsync.
-    public Task StartingAsync(CancellationToken cancellationToken) => sources.CreateTablesAsync(cancellationToken);
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public override Task StartingAsync(CancellationToken cancellationToken) => sources.CreateTablesAsync(cancellationToken);
 }

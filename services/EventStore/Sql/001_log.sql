@@ -2,13 +2,6 @@
 -- Ours are the unique index on mt_events.id, and the absence of the foreign key from events to streams: it halves a bulk
 -- append, and reading does not need it. {schema} is the service's own schema.
 
-do $$ begin
-    -- "if not exists" asks for the right to make one first, and a service that owns its schema need not have it.
-    if to_regnamespace('{schema}') is null then
-        create schema {schema};
-    end if;
-end $$;
-
 create table if not exists {schema}.mt_streams (
     id          uuid        not null,
     type        varchar     null,

@@ -10,9 +10,9 @@ namespace PartnerPulse.Hosting.Bus;
 internal sealed record OwnLog(string Schema);
 
 /// <summary>Waits for the log of another service: for its tables, and for the right to read them, which that service gives.</summary>
-internal sealed class AwaitLog(EventLog log, IEnumerable<OwnLog> own, ILogger<AwaitLog> logger) : IHostedLifecycleService
+internal sealed class AwaitLog(EventLog log, IEnumerable<OwnLog> own, ILogger<AwaitLog> logger) : BeforeStart
 {
-    public async Task StartingAsync(CancellationToken cancellationToken)
+    public override async Task StartingAsync(CancellationToken cancellationToken)
     {
         if (own.Any(known => known.Schema == log.Schema))
         {
@@ -24,14 +24,4 @@ internal sealed class AwaitLog(EventLog log, IEnumerable<OwnLog> own, ILogger<Aw
             .Build();
         await pipeline.ExecuteAsync(async cancellation => await log.LastPositionAsync(cancellation), cancellationToken);
     }
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

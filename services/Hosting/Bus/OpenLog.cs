@@ -6,9 +6,9 @@ using Polly;
 namespace PartnerPulse.Hosting.Bus;
 
 /// <summary>Creates the tables of a log before anything uses them, and waits for a database that is not up yet.</summary>
-internal sealed class OpenLog(EventLog log, ILogger<OpenLog> logger) : IHostedLifecycleService
+internal sealed class OpenLog(EventLog log, ILogger<OpenLog> logger) : BeforeStart
 {
-    public async Task StartingAsync(CancellationToken cancellationToken)
+    public override async Task StartingAsync(CancellationToken cancellationToken)
     {
         var pipeline = new ResiliencePipelineBuilder()
             .AddRetryForEver(
@@ -18,14 +18,4 @@ internal sealed class OpenLog(EventLog log, ILogger<OpenLog> logger) : IHostedLi
             .Build();
         await pipeline.ExecuteAsync(async cancellation => await log.CreateSchemaAsync(cancellation), cancellationToken);
     }
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

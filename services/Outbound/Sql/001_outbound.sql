@@ -1,10 +1,3 @@
-do $$ begin
-    -- "if not exists" asks for the right to make one first, and a service that owns its schema need not have it.
-    if to_regnamespace('{schema}') is null then
-        create schema {schema};
-    end if;
-end $$;
-
 -- Whom to tell, and up to which position of Attribution's log that has been put into deliveries. A subscription that is disabled, or has
 -- too much waiting, stays where it is: the log keeps what it has not been told yet.
 create table if not exists {schema}.subscriptions (
