@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
 using PartnerPulse.Attribution.Core;
@@ -33,34 +32,25 @@ internal static class AttributionMetrics
     public static readonly Gauge<long> ReplaysTotal = Diagnostics.Meter.CreateGauge<long>("pulse.replay.total", "{conversion}", "Conversions that they judge altogether");
     public static readonly Gauge<long> SetAsideWaiting = Diagnostics.Meter.CreateGauge<long>("pulse.set_aside.waiting", "{event}", "Events that lie aside until somebody puts them back");
 
-    /// <summary>Those that are open in this process; what the gauges below measure.</summary>
-    public static readonly ConcurrentDictionary<WhatIf.PackKeeper, bool> Packs = new();
-
-    /// <inheritdoc cref="Packs"/>
-    public static readonly ConcurrentDictionary<BotLists, bool> BotLists = new();
-
-    public static readonly ObservableGauge<long> PackBytes = Pack("pulse.pack.bytes", "By", "Memory of the journeys that are kept for what-ifs", pack => pack.Bytes);
-    public static readonly ObservableGauge<long> PackConversions = Pack("pulse.pack.conversions", "{conversion}", "Journeys that are kept for what-ifs", pack => pack.Conversions);
-    public static readonly ObservableGauge<long> PackPosition = Pack("pulse.pack.position", "{position}", "Position of the log up to which they are known", pack => pack.Position);
+    public static readonly Gauge<long> PackBytes = Diagnostics.Meter.CreateGauge<long>("pulse.pack.bytes", "By", "Memory of the journeys that are kept for what-ifs");
+    public static readonly Gauge<long> PackConversions = Diagnostics.Meter.CreateGauge<long>("pulse.pack.conversions", "{conversion}", "Journeys that are kept for what-ifs");
+    public static readonly Gauge<long> PackPosition = Diagnostics.Meter.CreateGauge<long>("pulse.pack.position", "{position}", "Position of the log up to which they are known");
 
     /// <summary>Moves where more different user agents come than a list remembers verdicts of.</summary>
-    public static readonly ObservableCounter<long> BotListForgotten = Diagnostics.Meter.CreateObservableCounter(
-        "pulse.bot_list.forgotten",
-        () => BotLists.Keys.SelectMany(lists => lists.All).Select(list => new Measurement<long>(list.Forgotten, new KeyValuePair<string, object?>("version", list.Version))),
-        "{time}",
-        "Times that a bot list's remembered verdicts were dropped because they were too many");
-
-    private static ObservableGauge<long> Pack(string name, string unit, string description, Func<WhatIf.PackKeeper, long> read) =>
-        Diagnostics.Meter.CreateObservableGauge(name, () => Packs.Keys.Select(pack => new Measurement<long>(read(pack))), unit, description);
+    public static readonly Counter<long> BotListForgotten = Diagnostics.Meter.CreateCounter<long>(
+        "pulse.bot_list.forgotten", "{time}", "Times that a bot list's remembered verdicts were dropped because they were too many");
 }
 
-/// <summary>How far behind the log everything is that follows it, and what waits for a person.</summary>
-internal sealed class AttributionFigures([FromKeyedServices(AttributionService.Schema)] EventLog log) : IFigures
+/// <summary>How far behind the log everything is that follows it, what waits for a person, and what is kept in memory.</summary>
+internal sealed class AttributionFigures([FromKeyedServices(AttributionService.Schema)] EventLog log, WhatIf.PackKeeper pack, BotLists lists) : IFigures
 {
+    private readonly Dictionary<BotList, long> _forgotten = [];
+
     public bool AreWanted => AttributionMetrics.ProjectorLag.Enabled;
 
     public async Task RecordAsync(CancellationToken cancellationToken)
     {
+        RecordMemory();
         var s = log.Schema;
         await using var command = log.DataSource.Sql(
             $"""
@@ -86,5 +76,18 @@ internal sealed class AttributionFigures([FromKeyedServices(AttributionService.S
         AttributionMetrics.ReplaysTotal.Record(reader.GetInt64(5));
         AttributionMetrics.SetAsideWaiting.Record(reader.GetInt64(6), new KeyValuePair<string, object?>("stage", "intake"));
         AttributionMetrics.SetAsideWaiting.Record(reader.GetInt64(7), new KeyValuePair<string, object?>("stage", "fold"));
+    }
+
+    private void RecordMemory()
+    {
+        AttributionMetrics.PackBytes.Record(pack.Bytes);
+        AttributionMetrics.PackConversions.Record(pack.Conversions);
+        AttributionMetrics.PackPosition.Record(pack.Position);
+        foreach (var list in lists.All)
+        {
+            var forgotten = list.Forgotten;
+            AttributionMetrics.BotListForgotten.Add(forgotten - _forgotten.GetValueOrDefault(list), new KeyValuePair<string, object?>("version", list.Version));
+            _forgotten[list] = forgotten;
+        }
     }
 }

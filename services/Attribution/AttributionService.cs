@@ -49,11 +49,7 @@ public static class AttributionService
                 $"Attribution:ReplayCommit must be 1 to {AttributionOptions.MostReplayCommit}.")
             .ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AttributionOptions>>(folders);
-        builder.Services.AddSingleton(_ =>
-        {
-            AttributionMetrics.BotLists.TryAdd(folders.Lists, true);
-            return folders.Lists;
-        });
+        builder.Services.AddSingleton(_ => folders.Lists);
         builder.Services.AddFigures<AttributionFigures>();
         builder.Services.AddHostedService<OpenProjections>();
         builder.AddRelayToBus(Schema, Topology.Announcements);
@@ -79,12 +75,7 @@ public static class AttributionService
         builder.Services.AddSingleton<AttestClick>();
         builder.Services.AddHealthChecks().AddCheck<SealerCheck>("seals");
         builder.Services.AddSingleton<PackKeeper>();
-        builder.Services.AddHostedService(provider =>
-        {
-            var pack = provider.GetRequiredService<PackKeeper>();
-            AttributionMetrics.Packs.TryAdd(pack, true);
-            return pack;
-        });
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<PackKeeper>());
 
         builder.Services.AddSingleton<PublishRules>();
         builder.Services.AddSingleton<ReadRules>();

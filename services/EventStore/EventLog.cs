@@ -19,7 +19,6 @@ public sealed partial class EventLog
     private readonly NpgsqlDataSource _dataSource;
     private readonly SchemaScript _tables;
     private readonly string _appendSql;
-    private readonly TraceContexts _traces;
     private readonly AppendSignal _appended = new();
 
     /// <param name="dataSource">Connections to the database that holds the log.</param>
@@ -37,13 +36,13 @@ public sealed partial class EventLog
         Schema = schema;
         _tables = Script("001_log.sql");
         _appendSql = Script("append.sql").Read();
-        _traces = new TraceContexts(schema);
+        Traces = new TraceContexts(schema);
     }
 
     public string Schema { get; }
 
     /// <summary>Trace contexts of events of sampled traces.</summary>
-    public TraceContexts Traces => _traces;
+    public TraceContexts Traces { get; }
 
     public NpgsqlDataSource DataSource => _dataSource;
 
@@ -84,7 +83,7 @@ public sealed partial class EventLog
         var added = distinct.Count >= BulkAppend.WorthIt
             ? await BulkAppend.RunAsync(connection, Schema, distinct, cancellationToken)
             : await AppendStatementAsync(connection, distinct, 0, distinct.Count, cancellationToken);
-        await _traces.SaveAsync(connection, distinct, cancellationToken);
+        await Traces.SaveAsync(connection, distinct, cancellationToken);
         return added;
     }
 
@@ -116,7 +115,7 @@ public sealed partial class EventLog
             }
         }
 
-        await _traces.SaveAsync(connection, distinct, cancellationToken);
+        await Traces.SaveAsync(connection, distinct, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         SignalAppended();
         return added;
@@ -168,7 +167,7 @@ public sealed partial class EventLog
         try
         {
             await AppendStatementAsync(connection, events, 0, events.Count, cancellationToken);
-            await _traces.SaveAsync(connection, events, cancellationToken);
+            await Traces.SaveAsync(connection, events, cancellationToken);
         }
         catch (PostgresException e) when (e is { SqlState: PostgresErrorCodes.UniqueViolation, ConstraintName: "pk_mt_events_stream_and_version" })
         {

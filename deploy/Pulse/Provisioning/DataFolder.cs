@@ -63,22 +63,7 @@ internal sealed class DataFolder
     public string Log(string name) => System.IO.Path.Combine(Logs, name + ".log");
 
     /// <summary>Replaces a file in one step, so that a reader sees the old text or the new one.</summary>
-    public void WritePrivate(string name, string text)
-    {
-        var path = File(name);
-        var next = $"{path}.{Environment.ProcessId}.tmp";
-        System.IO.File.Delete(next);
-        using (var stream = new FileStream(next, new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly,
-        }))
-        {
-            stream.Write(Encoding.UTF8.GetBytes(text));
-            stream.Flush(flushToDisk: true);
-        }
-
-        System.IO.File.Move(next, path, overwrite: true);
-    }
+    public void WritePrivate(string name, string text) => WritePrivate(name, Encoding.UTF8.GetBytes(text));
 
     /// <summary>A secret kept as text under <c>secrets/</c>: made once, then the same for ever.</summary>
     public string Secret(string name, Func<string> make)
@@ -102,18 +87,26 @@ internal sealed class DataFolder
         var path = System.IO.Path.Combine(Secrets, name);
         if (!System.IO.File.Exists(path))
         {
-            var next = $"{path}.{Environment.ProcessId}.tmp";
-            using (var stream = new FileStream(next, new FileStreamOptions
-            {
-                Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = OwnerOnly,
-            }))
-            {
-                stream.Write(RandomNumberGenerator.GetBytes(32));
-            }
-
-            System.IO.File.Move(next, path, overwrite: true);
+            WritePrivate(System.IO.Path.Combine("secrets", name), RandomNumberGenerator.GetBytes(32));
         }
 
         return path;
+    }
+
+    private void WritePrivate(string name, byte[] content)
+    {
+        var path = File(name);
+        var next = $"{path}.{Environment.ProcessId}.tmp";
+        System.IO.File.Delete(next);
+        using (var stream = new FileStream(next, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly,
+        }))
+        {
+            stream.Write(content);
+            stream.Flush(flushToDisk: true);
+        }
+
+        System.IO.File.Move(next, path, overwrite: true);
     }
 }

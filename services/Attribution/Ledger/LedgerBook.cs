@@ -25,7 +25,7 @@ internal sealed class LedgerBook(string schema)
     public Task TruncateAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
         connection.Sql($"truncate {schema}.ledger, {schema}.statements").RunAsync(cancellationToken);
 
-    /// <summary>Folds events that follow those that were folded before, in the caller's transaction.</summary>
+    /// <summary>Folds events that follow those that were folded before.</summary>
     /// <param name="connection">In the caller's transaction.</param>
     /// <param name="facts">The events with their positions.</param>
     /// <param name="reported">All conversions up to there, where they are at hand; else they are read.</param>

@@ -21,12 +21,11 @@ internal sealed class PageTraces : IDisposable
     private PageTraces(EventLog log, Spans spans) => (_log, _spans) = (log, spans);
 
     /// <summary>Begins the spans of the page after <paramref name="after"/>. Where nobody listens it asks nothing.</summary>
-    public static async Task<PageTraces> BeginAsync(EventLog log, NpgsqlConnection connection, long after, LogPage page, CancellationToken cancellationToken) => new(
-        log,
-        Diagnostics.Source.HasListeners()
-            ? Spans.Begin(
-                "project", ActivityKind.Consumer, (await log.Traces.ReadAsync(connection, after, page.To, cancellationToken)).Values, ("pulse.position", page.To))
-            : Spans.Begin("project", ActivityKind.Consumer, []));
+    public static async Task<PageTraces> BeginAsync(EventLog log, NpgsqlConnection connection, long after, LogPage page, CancellationToken cancellationToken)
+    {
+        var contexts = Diagnostics.Source.HasListeners() ? (await log.Traces.ReadAsync(connection, after, page.To, cancellationToken)).Values : [];
+        return new PageTraces(log, Spans.Begin("project", ActivityKind.Consumer, contexts, ("pulse.position", page.To)));
+    }
 
     /// <summary>The revisions as events to append, each in the trace of what brought it about.</summary>
     public async Task<NewEvent[]> CreditAsync(NpgsqlConnection connection, IReadOnlyList<CreditsRevised> revisions, CancellationToken cancellationToken)

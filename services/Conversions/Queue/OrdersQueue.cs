@@ -29,6 +29,9 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
     /// <summary>Characters of a reason in a header.</summary>
     private const int MaxReason = 500;
 
+    /// <summary>Counting what waits takes a connection of its own.</summary>
+    private static readonly TimeSpan s_countEvery = TimeSpan.FromSeconds(30);
+
     private static readonly Counter<long> s_messages =
         Diagnostics.Meter.CreateCounter<long>("pulse.orders.messages", "{message}", "Messages of the queue orders, by what became of them");
 
@@ -45,6 +48,7 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
     private readonly ILogger<OrdersQueue> _logger;
     private readonly ResiliencePipeline _connecting;
     private readonly ResiliencePipeline _recording;
+    private long _counted;
 
     public OrdersQueue(OrdersBroker broker, ReportReader reader, ReportWriter writer, TimeProvider time, ILogger<OrdersQueue> logger)
     {
@@ -60,16 +64,12 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
             .Build();
     }
 
-    // A connection each time.
-    private static readonly TimeSpan s_countEvery = TimeSpan.FromSeconds(30);
-    private long _counted;
-
     /// <summary>Whether the queue is listened to now.</summary>
     public bool IsListening { get; private set; }
 
     bool IFigures.AreWanted => IsListening && s_waiting.Enabled && (_counted == 0 || _time.GetElapsedTime(_counted) > s_countEvery);
 
-    /// <summary>By a connection of its own: the one that listens is busy.</summary>
+    /// <summary>Not by the connection that listens, which is busy.</summary>
     async Task IFigures.RecordAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _broker.ConnectAsync(cancellationToken);
