@@ -16,6 +16,7 @@ internal static class StandaloneHost
         // Configuration is read once: a watched content root would watch the edge's spool in it, at each commit.
         var builder = WebApplication.CreateBuilder(["--hostBuilder:reloadConfigOnChange=false", .. args]);
         builder.AddPartnerPulse();
+        builder.Services.Configure<TelemetryOptions>(telemetry => telemetry.RequestMetrics ??= true);
         builder.AddAttribution();
         builder.AddPartners();
         builder.AddConversions();

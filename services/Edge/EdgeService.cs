@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
 using PartnerPulse.Contracts;
+using PartnerPulse.Hosting;
 using PartnerPulse.Hosting.Bus;
 using PartnerPulse.Hosting.Status;
 
@@ -30,6 +31,8 @@ public static class EdgeService
         {
             builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
         }
+
+        services.Configure<TelemetryOptions>(telemetry => telemetry.RequestMetrics ??= false);
 
         // Kestrel refuses a request whose headers are no UTF-8. A visitor whose browser writes such ones is sent on all the same.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.RequestHeaderEncodingSelector = static name =>

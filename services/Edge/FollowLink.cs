@@ -21,6 +21,7 @@ internal sealed class FollowLink(
 
     public Task HandleAsync(HttpContext http)
     {
+        long? since = Metrics.RedirectTime.Enabled ? time.GetTimestamp() : null;
         var slug = http.Request.Path.Value.AsSpan(Prefix.Length).TrimEnd('/');
         var now = time.GetUtcNow();
         var host = catalogue.ProgramOfLinkHost(http.Request.Host.Value);
@@ -53,10 +54,10 @@ internal sealed class FollowLink(
             destination = page;
         }
 
-        return RedirectAsync(http, link, destination, query, now);
+        return RedirectAsync(http, link, destination, query, now, since);
     }
 
-    private Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now)
+    private Task RedirectAsync(HttpContext http, Link link, Destination destination, string? query, DateTimeOffset now, long? since)
     {
         var network = facts.Network(http);
         var allowance = limits.Take(network);
@@ -77,7 +78,7 @@ internal sealed class FollowLink(
 
         // Kept before the answer leaves, which it does when this completes: a visitor who got a redirect is a click in the log. Where
         // it cannot be kept, the visitor is sent on all the same; the spool has counted the loss.
-        return spool.KeepAsync(Click(http, network, link, destination, id, now, query, visitor, signals)).AsTask();
+        return spool.KeepAsync(Click(http, network, link, destination, id, now, query, visitor, signals), since).AsTask();
     }
 
     private ClickRecorded Click(

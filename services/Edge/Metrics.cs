@@ -26,6 +26,10 @@ internal static class Metrics
         "pulse.edge.commit_seconds", "s", "Time of one commit of the spool", tags: null,
         new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5] });
 
+    public static readonly Histogram<double> RedirectTime = Diagnostics.Meter.CreateHistogram(
+        "pulse.edge.redirect_seconds", "s", "Time from a visitor's request until the click is committed, and the visitor sent on", tags: null,
+        new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] });
+
     /// <summary>Spools that are open in this process, under their names; what the gauges below measure.</summary>
     public static readonly ConcurrentDictionary<Spool, string> Spools = new();
 

@@ -210,26 +210,30 @@ internal sealed class Spool : ITailedLog, IDisposable
         }
     }
 
-    public SpoolEntry Rent() => _pool.TryDequeue(out var entry) ? entry : new SpoolEntry(Return);
+    public SpoolEntry Rent() => _pool.TryDequeue(out var entry) ? entry : new SpoolEntry(_time, Return);
 
     /// <summary>Keeps one click; in a sampled trace its way into the file is a span. Completes as <see cref="AppendAsync"/> does.</summary>
-    public ValueTask<bool> KeepAsync(ClickRecorded click)
+    /// <param name="click">The click.</param>
+    /// <param name="since">Begin of the redirect that waits for it, where that is measured.</param>
+    public ValueTask<bool> KeepAsync(ClickRecorded click, long? since = null)
     {
         if (TraceContexts.Current is not null)
         {
-            return new ValueTask<bool>(KeepTracedAsync(click));
+            return new ValueTask<bool>(KeepTracedAsync(click, since));
         }
 
         var entry = Rent();
         entry.Add(click);
+        entry.Since = since;
         return AppendAsync(entry);
     }
 
-    private async Task<bool> KeepTracedAsync(ClickRecorded click)
+    private async Task<bool> KeepTracedAsync(ClickRecorded click, long? since)
     {
         using var span = Diagnostics.Source.StartActivity("spool");
         var entry = Rent();
         entry.Add(click, TraceContexts.Current);
+        entry.Since = since;
         var kept = await AppendAsync(entry);
         if (!kept)
         {

@@ -19,10 +19,12 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
     private readonly ArrayBufferWriter<byte> _buffer = new(1024);
     private readonly Utf8JsonWriter _writer;
     private readonly Action<SpoolEntry> _return;
+    private readonly TimeProvider _time;
     private ManualResetValueTaskSourceCore<bool> _core;
 
-    public SpoolEntry(Action<SpoolEntry> giveBack)
+    public SpoolEntry(TimeProvider time, Action<SpoolEntry> giveBack)
     {
+        _time = time;
         _writer = new Utf8JsonWriter(_buffer, s_json);
         _return = giveBack;
     }
@@ -35,6 +37,9 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
     public int Capacity => _buffer.Capacity;
 
     public int Count { get; private set; }
+
+    /// <summary>When the redirect began that waits for this, by the clock of <see cref="TimeProvider.GetTimestamp"/>; null where none is measured.</summary>
+    public long? Since { get; set; }
 
     public ValueTask<bool> Committed => new(this, _core.Version);
 
@@ -75,6 +80,11 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
     /// </summary>
     public void Complete(bool kept)
     {
+        if (Since is { } since)
+        {
+            Metrics.RedirectTime.Record(_time.GetElapsedTime(since).TotalSeconds);
+        }
+
         _core.RunContinuationsAsynchronously = Count > 1;
         _core.SetResult(kept);
     }
@@ -84,6 +94,7 @@ internal sealed class SpoolEntry : IValueTaskSource<bool>, IDisposable
         _buffer.ResetWrittenCount();
         _core.Reset();
         Count = 0;
+        Since = null;
     }
 
     public void Dispose() => _writer.Dispose();

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -38,8 +39,9 @@ public static class PartnerPulseHost
         });
         // A line a request would be most of the log, and of the work; traces and metrics carry it.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("System.Net.Http.HttpClient", LogLevel.Warning);
-        // Its line has the address, and an address may carry a key (postback): not even where the rest of the framework is turned up.
-        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning);
+        // Its line has the address, and an address may carry a key (postback): not even where the rest of the framework is turned up. And
+        // where anything of it is logged, the framework makes an activity for each request.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
         builder.Services.TryAddSingleton(TimeProvider.System);
         AddLogLines(builder);
         builder.Services.AddApiKeys();
@@ -53,6 +55,11 @@ public static class PartnerPulseHost
         builder.Services.AddOptions<ProgramOptions>().BindConfiguration("Pulse")
             .Validate(options => options.Program is { Length: > 0 and <= 64 }, "Pulse:Program must be 1 to 64 characters.")
             .ValidateOnStart();
+        builder.Services.AddOptions<TelemetryOptions>().BindConfiguration("Telemetry")
+            .Validate(options => options.TracesPerSecond >= 0, "Telemetry:TracesPerSecond must be 0 or more.")
+            .ValidateOnStart();
+        builder.Services.AddSingleton<RequestSpans>();
+        builder.Services.AddSingleton<IStartupFilter>(provider => provider.GetRequiredService<RequestSpans>());
         builder.Services.AddHostedService<TelemetryService>();
         builder.Services.AddHostedService<FiguresService>();
         builder.Services.AddOpenApi();

@@ -29,8 +29,8 @@ internal static class BenchServers
     /// <summary>Links in the catalogue of an edge under load.</summary>
     public const int Links = 100_000;
 
-    /// <summary>Answers how many bytes the server has allocated since its start.</summary>
-    public const string AllocatedPath = "/allocated";
+    /// <summary>Answers how many bytes the server has allocated since its start, and the microseconds of processor time that it took.</summary>
+    public const string SpentPath = "/spent";
 
     public static Command Command()
     {
@@ -87,9 +87,9 @@ internal static class BenchServers
         await using var app = builder.Build();
         app.Run(context =>
         {
-            if (context.Request.Path == AllocatedPath)
+            if (context.Request.Path == SpentPath)
             {
-                return context.Response.WriteAsync(Allocated());
+                return context.Response.WriteAsync(Spent());
             }
 
             context.Response.StatusCode = StatusCodes.Status302Found;
@@ -117,7 +117,8 @@ internal static class BenchServers
         await app.RunAsync(cancellation);
     }
 
-    private static string Allocated() => GC.GetTotalAllocatedBytes().ToString(CultureInfo.InvariantCulture);
+    private static string Spent() =>
+        string.Create(CultureInfo.InvariantCulture, $"{GC.GetTotalAllocatedBytes()} {Environment.CpuUsage.TotalTime.TotalMicroseconds}");
 
     private static async Task AttributionAsync(string folder, int port, CancellationToken cancellation)
     {
@@ -174,7 +175,7 @@ internal static class BenchServers
         await using var app = builder.Build();
         app.UsePartnerPulse();
         app.MapEdge();
-        app.MapGet(AllocatedPath, Allocated).AllowAnonymous();
+        app.MapGet(SpentPath, Spent).AllowAnonymous();
         await app.RunAsync(cancellation);
     }
 

@@ -26,7 +26,8 @@ internal static class RedirectBenchmark
     /// <param name="RequestsPerSecond">Answered.</param>
     /// <param name="P99Milliseconds">99th percentile of the time from request to answer.</param>
     /// <param name="BytesPerRequest">Allocated by the server; not known of nginx.</param>
-    public sealed record Load(double RequestsPerSecond, double P99Milliseconds, double BytesPerRequest);
+    /// <param name="MicrosecondsPerRequest">Processor time of the server; not known of nginx.</param>
+    public sealed record Load(double RequestsPerSecond, double P99Milliseconds, double BytesPerRequest, double MicrosecondsPerRequest);
 
     public static async Task<IReadOnlyList<Measured>> RunAsync(int rounds, int seconds, int connections, CancellationToken cancellation)
     {
@@ -117,28 +118,31 @@ internal static class RedirectBenchmark
     {
         var start = new ProcessStartInfo(wrk, $"-t2 -c{connections} -d{seconds}s -s {script} http://127.0.0.1:{port}/r/link-0") { RedirectStandardOutput = true, UseShellExecute = false };
         start.Environment["LC_ALL"] = "C";
-        var before = await AllocatedAsync(kind, port, cancellation);
+        var before = await SpentAsync(kind, port, cancellation);
         using var process = Process.Start(start)!;
         var output = await process.StandardOutput.ReadToEndAsync(cancellation);
         await process.WaitForExitAsync(cancellation);
         var line = output.Split('\n').SingleOrDefault(l => l.StartsWith("LOAD ", StringComparison.Ordinal))
             ?? throw new InvalidOperationException($"wrk said nothing of its load: {output}");
         var figures = line.Split(' ')[1..].Select(f => double.Parse(f, CultureInfo.InvariantCulture)).ToArray();
-        var allocated = await AllocatedAsync(kind, port, cancellation) - before;
+        var after = await SpentAsync(kind, port, cancellation);
         return figures[3] == 0
-            ? new Load(figures[0] / (figures[1] / 1e6), figures[2] / 1e3, allocated / figures[0])
+            ? new Load(figures[0] / (figures[1] / 1e6), figures[2] / 1e3, (after.Bytes - before.Bytes) / figures[0], (after.Microseconds - before.Microseconds) / figures[0])
             : throw new InvalidOperationException($"{figures[3]} requests failed: {output}");
     }
 
-    private static async Task<double> AllocatedAsync(string kind, int port, CancellationToken cancellation)
+    private static async Task<(double Bytes, double Microseconds)> SpentAsync(string kind, int port, CancellationToken cancellation)
     {
         if (kind == Nginx)
         {
-            return 0;
+            return default;
         }
 
         using var client = new HttpClient();
-        return double.Parse(await client.GetStringAsync(new Uri($"http://127.0.0.1:{port}{BenchServers.AllocatedPath}"), cancellation), CultureInfo.InvariantCulture);
+        var spent = await client.GetStringAsync(new Uri($"http://127.0.0.1:{port}{BenchServers.SpentPath}"), cancellation);
+        return spent.Split(' ').Select(figure => double.Parse(figure, CultureInfo.InvariantCulture)).ToArray() is [var bytes, var microseconds]
+            ? (bytes, microseconds)
+            : throw new InvalidOperationException($"The server spent '{spent}'.");
     }
 
     private static Process StartNginx(string nginx, string folder, int port)

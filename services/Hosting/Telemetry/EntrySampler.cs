@@ -10,28 +10,64 @@ namespace PartnerPulse.Hosting;
 /// </summary>
 internal sealed class EntrySampler(Sampler sampler, int perSecond, TimeProvider time) : Sampler
 {
-    /// <summary>Traces that begin in a second at most, where <c>Telemetry:TracesPerSecond</c> says nothing.</summary>
-    public const int DefaultPerSecond = 100;
+    /// <summary>Of the trace that was taken on this thread and begins with its next span: samplers by ratio judge by it.</summary>
+    [ThreadStatic]
+    private static ActivityTraceId t_taken;
 
     private long _second;
     private int _begun;
 
+    /// <summary>
+    /// Whether a request is traced, asked before anything is made for it. Where it is, its span is the next that the thread begins.
+    /// </summary>
+    /// <param name="caller">The trace in which the request came; the default where it came in none.</param>
+    public bool Takes(ActivityContext caller)
+    {
+        if (!HasRoom())
+        {
+            return false;
+        }
+
+        var begins = caller.TraceId == default;
+        var trace = begins ? ActivityTraceId.CreateRandom() : caller.TraceId;
+        if (sampler.ShouldSample(new SamplingParameters(caller, trace, "request", ActivityKind.Server)).Decision == SamplingDecision.Drop || !MayBegin())
+        {
+            return false;
+        }
+
+        if (begins)
+        {
+            t_taken = trace;
+        }
+
+        return true;
+    }
+
+    /// <summary>The identifier of a trace that begins: what <see cref="Takes"/> has judged, else a new one.</summary>
+    public static ActivityTraceId NextTrace()
+    {
+        var taken = t_taken;
+        t_taken = default;
+        return taken == default ? ActivityTraceId.CreateRandom() : taken;
+    }
+
     public override SamplingResult ShouldSample(in SamplingParameters samplingParameters)
     {
         var parent = samplingParameters.ParentContext;
-        if (parent.TraceId != default && !parent.IsRemote)
+        if (samplingParameters.Kind == ActivityKind.Server)
         {
-            return new SamplingResult(parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded));
+            // A request's span is begun where it was taken, and nowhere else.
+            return new SamplingResult(SamplingDecision.RecordAndSample);
         }
 
-        if (parent.TraceId == default && samplingParameters.Kind is ActivityKind.Client or ActivityKind.Producer)
+        if (parent.TraceId != default)
+        {
+            return parent.IsRemote ? sampler.ShouldSample(samplingParameters) : new SamplingResult(parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded));
+        }
+
+        if (samplingParameters.Kind is ActivityKind.Client or ActivityKind.Producer)
         {
             return new SamplingResult(SamplingDecision.Drop);
-        }
-
-        if (parent.TraceId != default && samplingParameters.Kind != ActivityKind.Server)
-        {
-            return sampler.ShouldSample(samplingParameters);
         }
 
         var result = sampler.ShouldSample(samplingParameters);
@@ -59,6 +95,11 @@ internal sealed class EntrySampler(Sampler sampler, int perSecond, TimeProvider 
         : double.TryParse(argument, NumberStyles.Float, CultureInfo.InvariantCulture, out var ratio) && ratio is >= 0 and <= 1 ? ratio
         : throw new FormatException($"OTEL_TRACES_SAMPLER_ARG is '{argument}'; it must be a number from 0 to 1.");
 
+    /// <summary>Whether one more may begin, without counting it: under load most requests end here.</summary>
+    private bool HasRoom() => perSecond == 0 || Volatile.Read(ref _begun) < perSecond || Volatile.Read(ref _second) != Second();
+
+    private long Second() => time.GetTimestamp() / time.TimestampFrequency;
+
     /// <summary>Counts in whole seconds. Threads that meet at the turn of one may begin a few too many.</summary>
     private bool MayBegin()
     {
@@ -67,7 +108,7 @@ internal sealed class EntrySampler(Sampler sampler, int perSecond, TimeProvider 
             return true;
         }
 
-        var second = time.GetTimestamp() / time.TimestampFrequency;
+        var second = Second();
         if (Interlocked.Exchange(ref _second, second) != second)
         {
             Interlocked.Exchange(ref _begun, 0);

@@ -1,58 +1,81 @@
+using System.Collections.Frozen;
 using System.Diagnostics;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
 namespace PartnerPulse.Hosting;
 
 /// <summary>
-/// Names the span of a request by its route, and by nothing that the visitor sent: the framework leaves it without a word, or, where it is
-/// told otherwise, with path and query. Probes of health have none.
+/// The span of a request, named by its route, and by nothing that the visitor sent. The framework's own is made for each request, sampled or
+/// not, which is most of what telemetry costs a redirect; this one is made where the sampler takes the request, and other requests pay for
+/// the question. Probes of health have none.
 /// </summary>
-internal sealed class RequestSpans : IObserver<KeyValuePair<string, object?>>
+internal sealed class RequestSpans : IStartupFilter
 {
-    private const string Request = "Microsoft.AspNetCore.Hosting.HttpRequestIn";
-    private const string Started = Request + ".Start";
-    private const string Stopped = Request + ".Stop";
-
-    /// <param name="listener">The framework's own, which tells of every request.</param>
-    /// <returns>Ends it.</returns>
-    public static IDisposable Watch(DiagnosticListener listener) => listener.Subscribe(new RequestSpans(), static name => name is Request or Started or Stopped);
-
-    public void OnNext(KeyValuePair<string, object?> value)
+    private static readonly FrozenDictionary<string, string> s_methods = new[]
     {
-        if (Activity.Current is not { Recorded: true } span || value.Value is not HttpContext http)
-        {
-            return;
-        }
+        HttpMethods.Connect, HttpMethods.Delete, HttpMethods.Get, HttpMethods.Head, HttpMethods.Options, HttpMethods.Patch, HttpMethods.Post,
+        HttpMethods.Put, HttpMethods.Trace,
+    }.ToFrozenDictionary(method => method, StringComparer.Ordinal);
 
-        if (value.Key == Started)
+    /// <summary>Says which requests are traced; none where it is null.</summary>
+    public EntrySampler? Sampler { get; set; }
+
+    // Before the routes: some of them end the pipeline.
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+    {
+        app.Use(inner => http => HandleAsync(http, inner));
+        next(app);
+    };
+
+    private Task HandleAsync(HttpContext http, RequestDelegate inner) =>
+        Sampler is { } sampler && http.Request.Path.Value is not ("/live" or "/ready") && Caller(http.Request) is var caller && sampler.Takes(caller)
+            ? TraceAsync(http, inner, caller)
+            : inner(http);
+
+    /// <summary>The trace in which the request came; none where the header names none.</summary>
+    private static ActivityContext Caller(HttpRequest request) =>
+        ActivityContext.TryParse(request.Headers.TraceParent, request.Headers.TraceState, isRemote: true, out var caller) ? caller : default;
+
+    private static async Task TraceAsync(HttpContext http, RequestDelegate inner, ActivityContext caller)
+    {
+        using var span = Diagnostics.Source.StartActivity("HTTP", ActivityKind.Server, caller);
+        try
         {
-            if (http.Request.Path.Value is "/live" or "/ready")
+            await inner(http);
+        }
+        finally
+        {
+            if (span is not null)
             {
-                // What it asks of the database follows it.
-                span.ActivityTraceFlags &= ~ActivityTraceFlags.Recorded;
-                span.IsAllDataRequested = false;
+                Describe(span, http);
             }
         }
-        else if (value.Key == Stopped)
+    }
+
+    private static void Describe(Activity span, HttpContext http)
+    {
+        // A method may be any word that the visitor likes. Whoever answers for a fault takes the endpoint off the request.
+        var method = s_methods.GetValueOrDefault(http.Request.Method);
+        var endpoint = http.GetEndpoint() ?? http.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
+        if (endpoint is RouteEndpoint { RoutePattern.RawText: { } route })
         {
-            var route = (http.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText;
-            span.DisplayName = route is null ? http.Request.Method : $"{http.Request.Method} {route}";
-            span.SetTag("http.request.method", http.Request.Method);
+            span.DisplayName = $"{method ?? "HTTP"} {route}";
             span.SetTag("http.route", route);
-            span.SetTag("http.response.status_code", http.Response.StatusCode);
-            if (http.Response.StatusCode >= StatusCodes.Status500InternalServerError)
-            {
-                span.SetStatus(ActivityStatusCode.Error);
-            }
         }
-    }
+        else if (method is not null)
+        {
+            span.DisplayName = method;
+        }
 
-    public void OnCompleted()
-    {
-    }
-
-    public void OnError(Exception error)
-    {
+        span.SetTag("http.request.method", method ?? "_OTHER");
+        span.SetTag("http.response.status_code", http.Response.StatusCode);
+        if (http.Response.StatusCode >= StatusCodes.Status500InternalServerError)
+        {
+            span.SetStatus(ActivityStatusCode.Error);
+        }
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
@@ -13,7 +14,8 @@ namespace PartnerPulse.Hosting;
 /// Sends traces and metrics where the standard variables of OpenTelemetry say (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c> and its kin); does nothing
 /// without one. What is sent, and how it is named, is in this folder's README.
 /// </summary>
-internal sealed class TelemetryService(IConfiguration configuration, IHostEnvironment environment, DiagnosticListener framework, TimeProvider time) : IHostedService
+internal sealed class TelemetryService(
+    IConfiguration configuration, IHostEnvironment environment, IOptions<TelemetryOptions> options, RequestSpans requests, TimeProvider time) : IHostedService
 {
     /// <summary>
     /// Of the framework's own advice the shortest is 5 ms, and a redirect takes a tenth of one.
@@ -22,7 +24,6 @@ internal sealed class TelemetryService(IConfiguration configuration, IHostEnviro
         [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
     private OpenTelemetrySdk? _sdk;
-    private IDisposable? _requests;
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
@@ -32,10 +33,9 @@ internal sealed class TelemetryService(IConfiguration configuration, IHostEnviro
             return Task.CompletedTask;
         }
 
-        _requests = traces ? RequestSpans.Watch(framework) : null;
         var sampler = new EntrySampler(
             EntrySampler.Named(configuration["OTEL_TRACES_SAMPLER"], configuration["OTEL_TRACES_SAMPLER_ARG"]),
-            configuration.GetValue("Telemetry:TracesPerSecond", EntrySampler.DefaultPerSecond),
+            options.Value.TracesPerSecond,
             time);
         _sdk = OpenTelemetrySdk.Create(builder =>
         {
@@ -46,9 +46,10 @@ internal sealed class TelemetryService(IConfiguration configuration, IHostEnviro
             builder.ConfigureResource(resource => resource.Clear().AddService(environment.ApplicationName).AddTelemetrySdk().AddEnvironmentVariableDetector());
             if (traces)
             {
+                Activity.TraceIdGenerator = EntrySampler.NextTrace;
                 builder.WithTracing(tracing => tracing
                     .SetSampler(sampler)
-                    .AddSource(Diagnostics.Name, "Npgsql", "Microsoft.AspNetCore", "System.Net.Http")
+                    .AddSource(Diagnostics.Name, "Npgsql", "System.Net.Http")
                     .AddProcessor(new SpanScrubber())
                     .AddOtlpExporter());
             }
@@ -56,18 +57,19 @@ internal sealed class TelemetryService(IConfiguration configuration, IHostEnviro
             if (metrics)
             {
                 builder.WithMetrics(meters => meters
-                    .AddMeter(
-                        Diagnostics.Name, "MassTransit", "Npgsql", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
+                    .AddMeter(Diagnostics.Name, "MassTransit", "Npgsql", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
+                    .AddMeter(options.Value.RequestMetrics is false ? [] : ["Microsoft.AspNetCore.Hosting"])
                     .AddView("http.server.request.duration", new ExplicitBucketHistogramConfiguration { Boundaries = s_requestSeconds })
                     .AddOtlpExporter());
             }
         });
+        requests.Sampler = traces ? sampler : null;
         return Task.CompletedTask;
     }
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
-        _requests?.Dispose();
+        requests.Sampler = null;
         _sdk?.Dispose();
         return Task.CompletedTask;
     }

@@ -32,7 +32,8 @@ internal sealed class EdgeHost : IAsyncDisposable
         _ownsFolder = ownsFolder;
         Folder = folder;
         var address = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
-        Client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = address };
+        // A visitor's browser says nothing of traces.
+        Client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ActivityHeadersPropagator = null }) { BaseAddress = address };
     }
 
     public string Folder { get; }

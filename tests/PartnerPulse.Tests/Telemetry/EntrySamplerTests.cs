@@ -24,9 +24,9 @@ public sealed class EntrySamplerTests
     {
         var sampler = new EntrySampler(EntrySampler.Named(name, argument), perSecond: 0, _time);
 
-        Assert.Equal(begins, IsSampled(sampler, default, ActivityKind.Server));
-        Assert.Equal(followsSampled, IsSampled(sampler, Remote(sampled: true), ActivityKind.Server));
-        Assert.Equal(followsUnsampled, IsSampled(sampler, Remote(sampled: false), ActivityKind.Server));
+        Assert.Equal(begins, sampler.Takes(default));
+        Assert.Equal(followsSampled, sampler.Takes(Remote(sampled: true)));
+        Assert.Equal(followsUnsampled, sampler.Takes(Remote(sampled: false)));
     }
 
     [Theory]
@@ -41,9 +41,10 @@ public sealed class EntrySamplerTests
     {
         var sampler = new EntrySampler(EntrySampler.Named(null, null), perSecond: 3, _time);
 
-        Assert.Equal(3, Enumerable.Range(0, 10).Count(i => IsSampled(sampler, i % 2 == 0 ? default : Remote(sampled: true), ActivityKind.Server)));
+        Assert.Equal(3, Enumerable.Range(0, 10).Count(i => sampler.Takes(i % 2 == 0 ? default : Remote(sampled: true))));
         _time.Pass(TimeSpan.FromSeconds(1));
-        Assert.Equal(3, Enumerable.Range(0, 10).Count(_ => IsSampled(sampler, Remote(sampled: true), ActivityKind.Server)));
+        Assert.Equal(3, Enumerable.Range(0, 10).Count(_ => sampler.Takes(Remote(sampled: true))));
+        Assert.False(IsSampled(sampler, default, ActivityKind.Internal));
 
         // What is under way in a sampled trace goes on beyond the bound.
         Assert.True(IsSampled(sampler, Remote(sampled: true), ActivityKind.Consumer));
@@ -59,6 +60,31 @@ public sealed class EntrySamplerTests
         Assert.False(IsSampled(sampler, default, ActivityKind.Client));
         Assert.False(IsSampled(sampler, default, ActivityKind.Producer));
         Assert.True(IsSampled(sampler, default, ActivityKind.Internal));
+    }
+
+    [Fact]
+    public void A_trace_that_was_taken_by_its_identifier_has_it()
+    {
+        var half = EntrySampler.Named("parentbased_traceidratio", "0.5");
+        var sampler = new EntrySampler(half, perSecond: 0, _time);
+        var taken = 0;
+        for (var i = 0; i < 200; i++)
+        {
+            if (sampler.Takes(default))
+            {
+                taken++;
+                var trace = EntrySampler.NextTrace();
+                Assert.Equal(SamplingDecision.RecordAndSample, half.ShouldSample(new SamplingParameters(default, trace, "span", ActivityKind.Server)).Decision);
+                Assert.NotEqual(trace, EntrySampler.NextTrace());
+            }
+        }
+
+        Assert.InRange(taken, 50, 150);
+
+        // One that goes on has its identifier from the caller, and the next that begins has another.
+        var caller = Remote(sampled: true);
+        Assert.True(sampler.Takes(caller));
+        Assert.NotEqual(caller.TraceId, EntrySampler.NextTrace());
     }
 
     private static bool IsSampled(EntrySampler sampler, ActivityContext parent, ActivityKind kind) =>

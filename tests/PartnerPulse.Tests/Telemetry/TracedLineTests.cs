@@ -49,8 +49,8 @@ public sealed class TracedLineTests(ITestOutputHelper output)
         {
             EventId = Guid.NewGuid(), ProgramId = "main", OccurredAt = DateTimeOffset.UnixEpoch, PartnerId = "acme", Via = ClickVia.Redirect, Query = "a=<b>&c=ü",
         };
-        using var plain = new SpoolEntry(_ => { });
-        using var traced = new SpoolEntry(_ => { });
+        using var plain = new SpoolEntry(TimeProvider.System, _ => { });
+        using var traced = new SpoolEntry(TimeProvider.System, _ => { });
         plain.Add(click);
         traced.Add(click, Context);
         traced.Add(click);
