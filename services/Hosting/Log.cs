@@ -18,4 +18,7 @@ internal static partial class Log
 
     [LoggerMessage(5, LogLevel.Debug, "Some figures could not be asked for; the last ones stand")]
     public static partial void FiguresMissing(this ILogger logger, Exception exception);
+
+    [LoggerMessage(6, LogLevel.Error, "{Setting} {Reason}")]
+    public static partial void SettingToMend(this ILogger logger, string setting, string reason);
 }

@@ -3,6 +3,7 @@ using System.Text;
 using PartnerPulse.Conversions.Customers;
 using PartnerPulse.EventStore;
 using PartnerPulse.Hosting;
+using PartnerPulse.Hosting.Problems;
 
 namespace PartnerPulse.Conversions.Webhooks;
 
@@ -28,7 +29,7 @@ internal sealed class HookSources(EventLog log, CustomerKeys keys)
     public Task CreateTablesAsync(CancellationToken cancellationToken) =>
         new SchemaScript(typeof(HookSources).Assembly, "PartnerPulse.Conversions.Webhooks.001_hooks.sql", log.Schema).RunAsync(log.DataSource, cancellationToken);
 
-    /// <exception cref="InvalidDataException">The secrets were sealed with another key.</exception>
+    /// <exception cref="SettingException">The secrets were sealed with another key.</exception>
     public async Task<HookSource?> FindAsync(string scheme, CancellationToken cancellationToken)
     {
         await using var command = log.DataSource.CreateCommand($"select source, secrets, set_at from {log.Schema}.hooks where scheme = $1");
@@ -115,8 +116,10 @@ internal sealed class HookSources(EventLog log, CustomerKeys keys)
         }
         catch (AuthenticationTagMismatchException e)
         {
-            throw new InvalidDataException(
-                $"The secrets of '{scheme}' were sealed under another Conversions:CustomerKeyFile; every instance needs the same. PUT /v1/hooks/{scheme} with source and secrets sets them anew.", e);
+            throw new SettingException(
+                "Conversions:CustomerKeyFile",
+                $"is not the one under which the secrets of '{scheme}' were sealed; every instance needs the same. PUT /v1/hooks/{scheme} with source and secrets sets them anew",
+                e);
         }
     }
 }

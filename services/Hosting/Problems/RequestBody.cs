@@ -5,7 +5,6 @@ using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.OpenApi;
 
@@ -189,32 +188,4 @@ public sealed class TimeWithOffset : JsonConverter<DateTimeOffset>
     }
 
     public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options) => writer.WriteStringValue(value);
-}
-
-/// <summary>Turns what Kestrel refuses into problem details, and anything unforeseen into a 500 that tells nothing.</summary>
-internal sealed class ProblemExceptionHandler : IExceptionHandler
-{
-    public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
-    {
-        // The database is away, or comes back just now: the caller has done nothing wrong and may try again.
-        if (exception is Npgsql.NpgsqlException { IsTransient: true } or Npgsql.NpgsqlException { InnerException: System.Net.Sockets.SocketException })
-        {
-            httpContext.Response.Headers.RetryAfter = "1";
-            await Problem.Of(StatusCodes.Status503ServiceUnavailable, "The database does not answer", new FieldFault("database", "is away; try again"))
-                .ExecuteAsync(httpContext);
-            return true;
-        }
-
-        if (exception is not BadHttpRequestException bad)
-        {
-            return false;
-        }
-
-        var fault = bad.StatusCode == StatusCodes.Status413PayloadTooLarge
-            ? new FieldFault("body", $"is larger than the {httpContext.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes that are allowed")
-            : new FieldFault("request", bad.Message);
-        httpContext.Response.StatusCode = bad.StatusCode;
-        await Problem.Of(bad.StatusCode, "The request is not valid", fault).ExecuteAsync(httpContext);
-        return true;
-    }
 }

@@ -52,6 +52,22 @@ public sealed class HooksTests(HooksFixture fixture) : IClassFixture<HooksFixtur
     }
 
     [PostgresFact]
+    public async Task Secrets_that_were_sealed_under_another_key_are_told_and_can_be_set_anew()
+    {
+        var (service, shop) = await fixture.SetUpAsync("shopify");
+        await using var other = await fixture.AnotherInstanceAsync(customerKey: "another.key");
+
+        (await other.GetAsync("/v1/hooks/shopify")).AssertFault(HttpStatusCode.ServiceUnavailable, "Conversions:CustomerKeyFile", "is not the one under which the secrets of 'shopify' were sealed");
+        (await DeliverAsync(other, "shopify", shop, Shopify(), "orders/paid")).AssertFault(HttpStatusCode.ServiceUnavailable, "Conversions:CustomerKeyFile", "is not the one");
+        Assert.Equal(0L, await EventsAsync());
+        (await DeliverAsync(service, "shopify", shop, Shopify(), "orders/paid")).AssertStatus(HttpStatusCode.OK);
+
+        (await other.PutAsync("/v1/hooks/shopify", $$"""{"source":"shopify","secrets":["{{shop.Secret}}"]}""")).AssertStatus(HttpStatusCode.OK);
+        Assert.Equal("already-recorded", Status((await DeliverAsync(other, "shopify", shop, Shopify(), "orders/paid")).AssertStatus(HttpStatusCode.OK)));
+        (await service.PutAsync("/v1/hooks/shopify", $$"""{"source":"shopify","secrets":["{{shop.Secret}}"]}""")).AssertStatus(HttpStatusCode.OK);
+    }
+
+    [PostgresFact]
     public async Task What_cannot_be_recorded_is_told_by_its_field()
     {
         var (service, shop) = await fixture.SetUpAsync("shopify");
@@ -288,7 +304,7 @@ public sealed class HooksFixture : IAsyncLifetime
     // Tests of a class run one after the other.
     public async Task<TestService> ServiceAsync() => _service ??= await StartAsync(besides: null);
 
-    public async Task<TestService> AnotherInstanceAsync() => await StartAsync(await ServiceAsync());
+    public async Task<TestService> AnotherInstanceAsync(string? customerKey = null) => await StartAsync(await ServiceAsync(), customerKey);
 
     /// <summary>The service with the secret of a shop.</summary>
     internal async Task<(TestService Service, Shop Shop)> SetUpAsync(string scheme)
@@ -316,6 +332,16 @@ public sealed class HooksFixture : IAsyncLifetime
         }
     }
 
-    private static Task<TestService> StartAsync(TestService? besides) =>
-        TestService.StartAsync(builder => builder.AddConversions(), app => app.MapConversions(), besides, Shop.Clock);
+    private static Task<TestService> StartAsync(TestService? besides, string? customerKey = null) =>
+        TestService.StartAsync(
+            builder =>
+            {
+                if (customerKey is not null)
+                {
+                    builder.Configuration["Conversions:CustomerKeyFile"] = Path.Combine(besides!.Folder, customerKey);
+                }
+
+                builder.AddConversions();
+            },
+            app => app.MapConversions(), besides, Shop.Clock);
 }
