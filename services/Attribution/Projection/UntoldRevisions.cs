@@ -20,12 +20,12 @@ internal sealed class UntoldRevisions(EventLog log)
 
     private const string Sums = "conversion_id, partner_id, sum(share) as share, sum(amount_minor)::bigint as amount, sum(commission_minor)::bigint as commission";
 
-    /// <summary>The shape is that of <see cref="PartnerCredit"/>, the order that of the projector.</summary>
-    private const string Credits =
-        """
-        conversion_id, json_agg(json_build_object('partnerId', partner_id, 'share', share, 'amountMinor', amount, 'commissionMinor', commission)
-                                order by partner_id collate "C") as credits
-        """;
+    /// <summary>What one side gave, in the shape of <see cref="PartnerCredit"/> and in the order of the projector.</summary>
+    private static string Credits(string of) =>
+        $"""
+         coalesce(json_agg(json_build_object('partnerId', partner_id, 'share', {of}_share, 'amountMinor', {of}_amount, 'commissionMinor', {of}_commission)
+                           order by partner_id collate "C") filter (where {of}_share is not null), '[]')
+         """;
 
     /// <summary>Keeps what differs between the generation that counted and the one that counts from now on, in the caller's transaction.</summary>
     public Task KeepAsync(NpgsqlConnection connection, ReplayPromoted replay, int before, CancellationToken cancellationToken) =>
@@ -85,25 +85,29 @@ internal sealed class UntoldRevisions(EventLog log)
         CancellationToken cancellationToken)
     {
         var s = log.Schema;
+        // The database takes a generation that has come since it last looked for empty, and would join two of them row by row: of a full join
+        // it makes no loop, and all else is found by an index.
         await connection.Sql(
             $"""
-             with was as materialized ({was}),
-             is_now as materialized (select {Sums} from {s}.credits where generation = $1 group by 1, 2),
-             changed as materialized (
-                 select distinct coalesce(b.conversion_id, a.conversion_id) as conversion_id
-                   from was b full join is_now a on a.conversion_id = b.conversion_id and a.partner_id = b.partner_id
-                  where (b.share, b.amount, b.commission) is distinct from (a.share, a.amount, a.commission)
+             with both_sides as (
+                 select conversion_id, partner_id,
+                        was.share as was_share, was.amount as was_amount, was.commission as was_commission,
+                        now_is.share as now_is_share, now_is.amount as now_is_amount, now_is.commission as now_is_commission,
+                        bool_or((was.share, was.amount, was.commission) is distinct from (now_is.share, now_is.amount, now_is.commission))
+                            over (partition by conversion_id) as differs
+                   from ({was}) was full join (select {Sums} from {s}.credits where generation = $1 group by 1, 2) now_is using (conversion_id, partner_id)
+             ),
+             changed as (
+                 select conversion_id, {Credits("was")} as before, {Credits("now_is")} as after from both_sides where differs group by 1
              )
              insert into {s}.untold_revisions (cause_id, program_id, occurred_at, conversion_id, generation, currency, before, after, clicks, causes)
-             select $2, $3, $4, o.conversion_id, $1, o.currency, coalesce(b.credits, '[]'), coalesce(a.credits, '[]'), c.clicks, $5::json
+             select $2, $3, $4, o.conversion_id, $1, o.currency, changed.before, changed.after, c.clicks, $5::json
                from changed
                join {s}.orders o on o.conversion_id = changed.conversion_id {only}
-               left join (select {Credits} from was join changed using (conversion_id) group by 1) b on b.conversion_id = o.conversion_id
-               left join (select {Credits} from is_now join changed using (conversion_id) group by 1) a on a.conversion_id = o.conversion_id
-               left join (
-                   select conversion_id, json_agg(json_build_object('clickId', click_id, 'partnerId', partner_id) order by click_id) as clicks
-                     from {s}.credits join changed using (conversion_id) where generation = $1 group by 1
-               ) c on c.conversion_id = o.conversion_id
+               left join lateral (
+                   select json_agg(json_build_object('clickId', click_id, 'partnerId', partner_id) order by click_id) as clicks
+                     from {s}.credits where generation = $1 and conversion_id = changed.conversion_id
+               ) c on true
               order by o.conversion_id
              """,
             P(generation), P(id), P(program), P(occurredAt),

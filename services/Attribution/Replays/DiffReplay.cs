@@ -457,11 +457,11 @@ internal sealed class DiffReplay(
     {
         await using var command = connection.Sql(
             $"""
-             with rows as materialized ({Orders}),
-             page as (
-                 select distinct moved, conversion_id from rows where moved < $3 or (moved = $3 and conversion_id > $4) order by 1 desc, 2 limit $5
-             )
-             select rows.* from page join rows using (conversion_id) order by page.moved desc, conversion_id, partner_id collate "C"
+             select *
+               from (select rows.*, dense_rank() over (order by moved desc, conversion_id) as place
+                       from ({Orders}) rows where moved < $3 or (moved = $3 and conversion_id > $4)) ranked
+              where place <= $5
+              order by moved desc, conversion_id, partner_id collate "C"
              """,
             P(before), P(after), P(cursor.Moved), P(cursor.Conversion), P(limit));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
