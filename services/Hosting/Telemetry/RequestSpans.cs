@@ -10,16 +10,14 @@ namespace PartnerPulse.Hosting;
 
 /// <summary>
 /// The span of a request, named by its route, and by nothing that the visitor sent. The framework's own is made for each request, sampled or
-/// not, which is most of what telemetry costs a redirect; this one is made where the sampler takes the request, and other requests pay for
-/// the question. Probes of health have none.
+/// not, and a redirect feels it; this one is made where the sampler takes the request, and other requests pay for the question. Probes of
+/// health have none.
 /// </summary>
 internal sealed class RequestSpans : IStartupFilter
 {
-    private static readonly FrozenDictionary<string, string> s_methods = new[]
-    {
-        HttpMethods.Connect, HttpMethods.Delete, HttpMethods.Get, HttpMethods.Head, HttpMethods.Options, HttpMethods.Patch, HttpMethods.Post,
-        HttpMethods.Put, HttpMethods.Trace,
-    }.ToFrozenDictionary(method => method, StringComparer.Ordinal);
+    private static readonly FrozenSet<string> s_methods = FrozenSet.Create(
+        StringComparer.Ordinal, HttpMethods.Connect, HttpMethods.Delete, HttpMethods.Get, HttpMethods.Head, HttpMethods.Options, HttpMethods.Patch,
+        HttpMethods.Post, HttpMethods.Put, HttpMethods.Trace);
 
     /// <summary>Says which requests are traced; none where it is null.</summary>
     public EntrySampler? Sampler { get; set; }
@@ -59,7 +57,7 @@ internal sealed class RequestSpans : IStartupFilter
     private static void Describe(Activity span, HttpContext http)
     {
         // A method may be any word that the visitor likes. Whoever answers for a fault takes the endpoint off the request.
-        var method = s_methods.GetValueOrDefault(http.Request.Method);
+        var method = s_methods.Contains(http.Request.Method) ? http.Request.Method : null;
         var endpoint = http.GetEndpoint() ?? http.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
         if (endpoint is RouteEndpoint { RoutePattern.RawText: { } route })
         {
