@@ -165,17 +165,17 @@ internal sealed class OrdersQueue : BackgroundService, IFigures
 
     /// <summary>The traces of who put the messages there, where they say.</summary>
     private static ActivityLink[] Links(IReadOnlyList<Delivery> group) => !Diagnostics.Source.HasListeners() ? [] :
-    [
-        .. group.Select(delivery => delivery.Properties.Headers is { } headers && headers.TryGetValue("traceparent", out var value) ? OrderMessage.Text(value) : null)
-            .Where(context => ActivityContext.TryParse(context, null, out _)).Select(context => new ActivityLink(ActivityContext.Parse(context!, null))),
-    ];
+        [.. group.Select(delivery => Link(Header(delivery, "traceparent"))).OfType<ActivityLink>()];
+
+    private static ActivityLink? Link(string? context) => ActivityContext.TryParse(context, null, out var parsed) ? new ActivityLink(parsed) : null;
+
+    private static string? Header(Delivery delivery, string name) =>
+        delivery.Properties.Headers is { } headers && headers.TryGetValue(name, out var value) ? OrderMessage.Text(value) : null;
 
     private Taken Read(Delivery delivery)
     {
         var properties = delivery.Properties;
-        var message = OrderMessage.Read(
-            delivery.Body, properties.ContentType, properties.ContentEncoding,
-            name => properties.Headers is { } headers && headers.TryGetValue(name, out var value) ? OrderMessage.Text(value) : null);
+        var message = OrderMessage.Read(delivery.Body, properties.ContentType, properties.ContentEncoding, name => Header(delivery, name));
         var taken = new Taken(delivery, [], [.. message.Faults]);
         foreach (var (path, ask) in message.Reports)
         {
