@@ -40,7 +40,7 @@ internal static class PackedTouches
             writer.Write(lead.Touches);
         }
 
-        return writer.Finish();
+        return writer.ToArray();
     }
 
     /// <summary>The journey with the touches that were packed.</summary>
@@ -115,7 +115,7 @@ internal static class PackedTouches
             _requests.Clear();
         }
 
-        public byte[] Finish() => _to.WrittenSpan.ToArray();
+        public byte[] ToArray() => _to.WrittenSpan.ToArray();
 
         public void Write(ImmutableArray<Touch> touches)
         {
